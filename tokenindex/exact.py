@@ -1,0 +1,163 @@
+"""Exact arithmetic: fixed point, the only division, the only rounding.
+
+*Reads* decimal text and integers. *Writes* integers. *Never* lets a binary float into a published figure.
+
+Prices are integers of 1e-9 currency units per million tokens ("nano"), tokens are integers. Sums and products of whole
+columns run in polars as ``Decimal(38, 0)``, which raises on overflow. The bounds below keep every such sum under 38
+digits: ``PRICE_MAX * TOKENS_MAX * ROWS_MAX < 10**38``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from typing import Final
+
+import polars as pl
+
+NANO: Final = 10**9
+PRICE_MAX: Final = 10**15
+"""Largest price: a million currency units per million tokens, in nano."""
+TOKENS_MAX: Final = 10**17
+"""Largest volume of one row, and largest quantity of one constituent in a basket, in tokens."""
+ROWS_MAX: Final = 10**5
+"""Largest number of constituents on one fixing date."""
+SOURCE_SCALE: Final = 24
+"""Decimals kept of a price in the source's own unit (a price per token needs many)."""
+
+WIDE: Final = pl.Decimal(38, 0)
+MONEY: Final = pl.Decimal(38, 9)
+SOURCE_MONEY: Final = pl.Decimal(38, SOURCE_SCALE)
+
+_PLAIN = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d{1,3})?")
+
+
+def parse_decimal(text: str) -> Decimal:
+    """Return the exact decimal that `text` writes, with at most 14 digits before and 24 after the point.
+
+    Raises
+    ------
+    ValueError
+        If the text is not a plain or scientific decimal number, or would lose a digit in ``decimal128(38, 24)``.
+    """
+    if not _PLAIN.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is not a decimal number")
+    try:
+        number = Decimal(text)
+    except InvalidOperation:  # an exponent beyond the limits of the decimal module
+        raise ValueError(f"{text[:40]!r} is out of range") from None
+    _, digits, exponent = number.as_tuple()
+    assert isinstance(exponent, int)
+    if number and (-exponent > SOURCE_SCALE or len(digits) + exponent > 38 - SOURCE_SCALE):
+        raise ValueError(f"{text[:40]!r} has more than 14 digits before or {SOURCE_SCALE} after the point")
+    return number
+
+
+def divide(numerator: int, denominator: int) -> int:
+    """Return ``numerator / denominator`` rounded half-even to an integer.
+
+    Examples
+    --------
+    >>> divide(5, 2), divide(7, 2), divide(-5, 2)
+    (2, 4, -2)
+    """
+    if denominator <= 0:
+        raise ZeroDivisionError("the denominator of an exact division must be positive")
+    quotient, rest = divmod(numerator, denominator)
+    return quotient + (2 * rest > denominator or (2 * rest == denominator and quotient % 2 == 1))
+
+
+def divide_columns(numerator: pl.Expr, denominator: pl.Expr) -> pl.Expr:
+    """Return the half-even quotient of two non-negative columns as Int128.
+
+    Both sides must be proven to stay under 2**126: Int128 wraps in silence beyond its range.
+    """
+    a, b = numerator.cast(pl.Int128), denominator.cast(pl.Int128)
+    quotient = a // b
+    twice = (a - quotient * b) * 2
+    up = (twice > b) | ((twice == b) & (quotient % 2 == 1))
+    return quotient + up.cast(pl.Int128)
+
+
+def round_to(number: int, *, step: int) -> int:
+    """Return `number` rounded half-even to a multiple of `step`."""
+    return divide(number, step) * step
+
+
+def rescale(amount: Decimal, *, scale: int) -> int:
+    """Return `amount` in units of ``10**-scale``.
+
+    Raises
+    ------
+    ValueError
+        If the amount has more decimals than that: nothing is rounded here.
+    """
+    number = Fraction(amount) * 10**scale
+    if number.denominator != 1:
+        raise ValueError(f"{amount} has more than {scale} decimals")
+    return number.numerator
+
+
+def to_decimal(number: int, *, scale: int) -> Decimal:
+    """Return ``number * 10**-scale`` as a decimal with `scale` decimals."""
+    return Decimal(number).scaleb(-scale) if abs(number) < 10**28 else Decimal(f"{number}e-{scale}")
+
+
+def money(column: str) -> pl.Expr:
+    """Return a nano column as the public ``decimal128(38, 9)`` in currency units."""
+    return (pl.col(column).cast(WIDE) * pl.lit(Decimal("1e-9"), dtype=MONEY)).cast(MONEY)
+
+
+def nano(column: str) -> pl.Expr:
+    """Return a public money column as Int64 nano (null where out of the bound of `PRICE_MAX`)."""
+    return pl.col(column).cast(MONEY).to_physical().cast(pl.Int64, strict=False)
+
+
+def wide_sum(*factors: pl.Expr) -> pl.Expr:
+    """Return the exact sum of the product of integer columns; overflow raises."""
+    product = factors[0].cast(WIDE)
+    for factor in factors[1:]:
+        product = product * factor.cast(WIDE)
+    return product.sum()
+
+
+def apportion(shares: Sequence[Fraction], *, total: int, room: Sequence[int] | None = None) -> list[int]:
+    """Return integers that sum to `total`, each the floor or the ceiling of ``share * total`` (largest remainder).
+
+    Parameters
+    ----------
+    shares : sequence of Fraction
+        Non-negative, summing to one.
+    total : int
+        The sum to hand out.
+    room : sequence of int, optional
+        An upper bound of each result. A unit goes to the largest remainder that has room; ties go to the first.
+
+    Raises
+    ------
+    ValueError
+        If the shares do not sum to one or there is not enough room.
+    """
+    if sum(shares) != 1:
+        raise ValueError("shares must sum to one")
+    exact = [share * total for share in shares]
+    whole = [int(number) for number in exact]
+    order = sorted(range(len(shares)), key=lambda i: (whole[i] - exact[i], i))
+    missing = total - sum(whole)
+    for i in order:
+        if missing == 0:
+            break
+        if whole[i] < exact[i] and (room is None or whole[i] < room[i]):
+            whole[i] += 1
+            missing -= 1
+    if missing:
+        raise ValueError("no room to hand out the whole total")
+    return whole
+
+
+def lower_median(numbers: Iterable[int]) -> int:
+    """Return the lower median: the element at position ``(n - 1) // 2`` of the sorted numbers."""
+    ordered = sorted(numbers)
+    return ordered[(len(ordered) - 1) // 2]

@@ -1,0 +1,275 @@
+"""The tables: one definition per column gives every schema, the check at the boundary and the documentation.
+
+*Reads* frames. *Writes* typed frames and Arrow tables with units in the field metadata. *Never* repairs a row: a frame
+that does not fit is refused with the file, the row and the column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from .errors import InputDataError
+from .exact import MONEY, SOURCE_MONEY, TOKENS_MAX, WIDE
+from .units import (
+    COMPONENTS,
+    CURRENCIES,
+    DATE_KINDS,
+    PER_MTOK,
+    SCOPES,
+    SERVICE_TIERS,
+    TAXES,
+    VOLUME_COMPONENTS,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+UTC: Final = pl.Datetime("us", "UTC")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: name, type, meaning, unit, owner stage and what it may hold."""
+
+    name: str
+    dtype: Any
+    meaning: str
+    owner: str
+    unit: str = ""
+    nullable: bool = False
+    allowed: tuple[str, ...] = ()
+    lowest: int | None = None
+    highest: int | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A named list of columns, and the key that no two rows share (empty: no key)."""
+
+    name: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...] = field(default=())
+
+    @cached_property
+    def schema(self) -> pl.Schema:
+        """The polars schema."""
+        return pl.Schema({column.name: column.dtype for column in self.columns})
+
+    def empty(self) -> pl.DataFrame:
+        """Return a frame with no rows."""
+        return pl.DataFrame(schema=self.schema)
+
+    def frame(self, rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
+        """Return a frame of `rows`; a key that a row lacks becomes null."""
+        return pl.DataFrame(rows, schema=self.schema, orient="row") if rows else self.empty()
+
+    def conform(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return `frame` with this table's columns, in order and type; a missing nullable column becomes null."""
+        have = set(frame.columns)
+        return frame.select(
+            pl.col(c.name).cast(c.dtype) if c.name in have else pl.lit(None, dtype=c.dtype).alias(c.name)
+            for c in self.columns
+        )
+
+    def arrow(self, frame: pl.DataFrame) -> pa.Table:
+        """Return an Arrow table; unit, meaning and owner stage stand in the metadata of each field."""
+        import pyarrow as pa
+
+        table = self.conform(frame).to_arrow(compat_level=pl.CompatLevel.oldest())
+        fields = [
+            pa.field(
+                c.name,
+                table.schema.field(c.name).type,
+                nullable=c.nullable,
+                metadata={"unit": c.unit, "meaning": c.meaning, "owner": c.owner},
+            )
+            for c in self.columns
+        ]
+        return table.cast(pa.schema(fields, metadata={"table": self.name}))
+
+    def check(self, frame: pl.DataFrame | pl.LazyFrame, *, where: str) -> pl.DataFrame:
+        """Return `frame` if every row keeps this table's definition.
+
+        A lazy frame is collected first: pandera checks no rows of a lazy frame.
+
+        Raises
+        ------
+        InputDataError
+            Naming `where`, the first bad rows (by their locator if they have one), the column and what was found.
+        """
+        import pandera.errors as pe
+
+        if isinstance(frame, pl.LazyFrame):
+            frame = frame.collect()
+        try:
+            self._pandera.validate(frame, lazy=True)
+        except pe.SchemaErrors as failed:
+            raise InputDataError(
+                _first_failures(failed.failure_cases, frame),
+                where=where,
+                expected=f"rows of the table {self.name}",
+                remedy="correct the rows named here, or the adapter that made them",
+            ) from None
+        return frame
+
+    @cached_property
+    def _pandera(self) -> Any:
+        import pandera.polars as pa
+
+        def checks(c: Column) -> list[Any]:
+            made = []
+            if c.allowed:
+                made.append(pa.Check.isin(list(c.allowed)))
+            if c.lowest is not None:
+                made.append(pa.Check.ge(c.lowest))
+            if c.highest is not None:
+                made.append(pa.Check.le(c.highest))
+            return made
+
+        columns = {c.name: pa.Column(c.dtype, checks(c), nullable=c.nullable) for c in self.columns}
+        return pa.DataFrameSchema(columns, strict=True, ordered=True, unique=list(self.key) or None, name=self.name)
+
+    def document(self) -> str:
+        """Return the table's page: one Markdown row per column."""
+        head = f"### {self.name}\n\n| column | type | unit | set by | meaning |\n|---|---|---|---|---|\n"
+        return head + "".join(
+            f"| `{c.name}` | {c.dtype}{' or null' if c.nullable else ''} | {c.unit} | {c.owner} | {c.meaning} |\n"
+            for c in self.columns
+        )
+
+
+def _first_failures(cases: pl.DataFrame, frame: pl.DataFrame, *, shown: int = 3) -> str:
+    """Return one sentence about the first failures; the rest are counted."""
+    sentences = []
+    for case in cases.head(shown).iter_rows(named=True):
+        place = ""
+        if case["index"] is not None:
+            row = int(case["index"])
+            locator = frame["locator"][row] if "locator" in frame.columns else None
+            place = f"row {row}" + (f" ({locator})" if locator else "") + ", "
+        sentences.append(f"{place}column {case['column']}: {case['failure_case']!r} fails {case['check']}")
+    rest = len(cases) - len(sentences)
+    return "; ".join(sentences) + (f"; and {rest} more" if rest > 0 else "")
+
+
+def _provenance(owner: str) -> tuple[Column, ...]:
+    return (
+        Column("known_at", UTC, "when we could first know the row; the cut-off compares with this", owner),
+        Column("reference", pl.String, "address or citation of the figure", owner, nullable=True),
+        Column("licence", pl.String, "licence under which the figure may be used", owner, nullable=True),
+        Column("capture", pl.String, "SHA-256 of the captured bytes", owner),
+        Column("locator", pl.String, "JSON pointer, archive member, or line inside the capture", owner),
+    )
+
+
+QUOTE_KEY: Final = (
+    "source",
+    "provider",
+    "model",
+    "component",
+    "service_tier",
+    "region",
+    "context_from",
+    "time_from",
+    "time_to",
+)
+"""The columns that say *what* is priced by whom: a later row with the same key replaces an earlier one."""
+
+OBSERVATIONS: Final = Table(
+    "OBSERVATIONS",
+    (
+        Column("source", pl.String, "who reports the price", "adapter"),
+        Column("provider", pl.String, "who sells, in the source's spelling", "adapter"),
+        Column("model", pl.String, "the model, in the source's spelling", "adapter"),
+        Column("component", pl.String, "what the token is used for", "adapter", allowed=COMPONENTS),
+        Column("service_tier", pl.String, "class of service", "adapter", allowed=SERVICE_TIERS),
+        Column("region", pl.String, "where it is sold; empty: everywhere", "adapter"),
+        Column("context_from", pl.Int64, "the price holds for prompts longer than this", "adapter", "tokens", lowest=0),
+        Column("context_to", pl.Int64, "and up to this length", "adapter", "tokens", nullable=True, lowest=1),
+        Column("time_from", pl.String, "first time of day, HH:MM:SS", "adapter", "UTC", nullable=True),
+        Column("time_to", pl.String, "end of the time of day, HH:MM:SS", "adapter", "UTC", nullable=True),
+        Column("alias_of", pl.String, "the model whose price this row repeats", "adapter", nullable=True),
+        Column("price", SOURCE_MONEY, "the price; null: withdrawn", "adapter", "currency per `unit`", nullable=True),
+        Column("currency", pl.String, "currency of the price", "adapter", "ISO 4217", allowed=tuple(sorted(CURRENCIES))),
+        Column("unit", pl.String, "what the price is per", "adapter", allowed=tuple(PER_MTOK)),
+        Column("tax", pl.String, "whether the price holds tax", "adapter", allowed=TAXES),
+        Column("valid_from", UTC, "since when the price held in the world", "adapter"),
+        Column("valid_to", UTC, "declared end of the price", "adapter", nullable=True),
+        Column("date_kind", pl.String, "where valid_from comes from", "adapter", allowed=DATE_KINDS),
+        *_provenance("adapter"),
+    ),
+)
+
+VOLUMES: Final = Table(
+    "VOLUMES",
+    (
+        Column("source", pl.String, "who reports the volume", "adapter"),
+        Column("scope", pl.String, "whose usage was counted", "adapter", allowed=SCOPES),
+        Column("provider", pl.String, "who sold, in the source's spelling", "adapter"),
+        Column("model", pl.String, "the model, in the source's spelling", "adapter"),
+        Column("component", pl.String, "what was counted", "adapter", allowed=VOLUME_COMPONENTS),
+        Column("service_tier", pl.String, "class of service", "adapter", allowed=SERVICE_TIERS),
+        Column("period_start", pl.Date, "first day counted (UTC)", "adapter"),
+        Column("period_end", pl.Date, "last day counted (UTC)", "adapter"),
+        Column("tokens", pl.Int64, "tokens counted", "adapter", "tokens", lowest=0, highest=TOKENS_MAX),
+        Column("requests", pl.Int64, "requests counted", "adapter", "requests", nullable=True, lowest=0),
+        Column("spend", MONEY, "what was paid", "adapter", "currency units", nullable=True, lowest=0),
+        Column("currency", pl.String, "currency of the spend", "adapter", "ISO 4217", nullable=True),
+        Column("partial", pl.Boolean, "the period was not over when it was counted", "adapter"),
+        Column("contained_in", pl.String, "another source that counts these tokens too", "adapter", nullable=True),
+        *_provenance("adapter"),
+    ),
+)
+
+SIGHTINGS: Final = Table(
+    "SIGHTINGS",
+    (
+        Column("source", pl.String, "the source that was looked at", "adapter"),
+        Column("seen_at", UTC, "when it was looked at", "adapter"),
+        Column("complete", pl.Boolean, "everything it offers was read: what is missing was withdrawn", "adapter"),
+        *_provenance("adapter"),
+    ),
+)
+
+RATES: Final = Table(
+    "RATES",
+    (
+        Column("source", pl.String, "who publishes the rate", "adapter"),
+        Column("base", pl.String, "one unit of this currency", "adapter", "ISO 4217"),
+        Column("quote", pl.String, "costs this many units of this one", "adapter", "ISO 4217"),
+        Column("rate_date", pl.Date, "the day the rate was fixed for", "adapter"),
+        Column("rate", MONEY, "units of quote per unit of base", "adapter", "quote per base"),
+        *_provenance("adapter"),
+    ),
+)
+
+REJECTS: Final = Table(
+    "REJECTS",
+    (
+        Column("reason", pl.String, "why the row is not an observation", "adapter"),
+        Column("found", pl.String, "what stood there, cut to 80 characters", "adapter"),
+        Column("capture", pl.String, "SHA-256 of the captured bytes", "adapter"),
+        Column("locator", pl.String, "where it stood", "adapter"),
+    ),
+)
+
+REGISTRY: Final = Table(
+    "REGISTRY",
+    (
+        Column("source", pl.String, "a source of prices or of volumes", "registry"),
+        Column("provider", pl.String, "the seller, in the source's spelling", "registry"),
+        Column("model", pl.String, "the model, in the source's spelling", "registry"),
+        Column("vendor", pl.String, "who made the model", "registry"),
+        Column("constituent", pl.String, "vendor/model: the one homogeneous thing", "registry"),
+        Column("kind", pl.String, "text, embedding, image …", "registry"),
+        Column("host", pl.String, "vendor (sold by its maker), host, or router", "registry", allowed=("vendor", "host", "router")),
+        Column("valid_from", pl.Date, "first day of the mapping; null: always", "registry", nullable=True),
+        Column("valid_to", pl.Date, "day after the last; null: open", "registry", nullable=True),
+        Column("reference", pl.String, "why the mapping is right", "registry"),
+    ),
+)
