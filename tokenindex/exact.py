@@ -124,7 +124,7 @@ def wide_sum(*factors: pl.Expr) -> pl.Expr:
 
 
 def apportion(shares: Sequence[Fraction], *, total: int, room: Sequence[int] | None = None) -> list[int]:
-    """Return integers that sum to `total`, each the floor or the ceiling of ``share * total`` (largest remainder).
+    """Return integers that sum to `total`, as near to ``share * total`` as whole numbers come (largest remainder).
 
     Parameters
     ----------
@@ -146,10 +146,9 @@ def apportion(shares: Sequence[Fraction], *, total: int, room: Sequence[int] | N
     whole = [int(number) for number in exact]
     order = sorted(range(len(shares)), key=lambda i: (whole[i] - exact[i], i))
     missing = total - sum(whole)
-    for i in order:
-        if missing == 0:
-            break
-        if whole[i] < exact[i] and (room is None or whole[i] < room[i]):
+    fractional = [i for i in order if whole[i] < exact[i]]
+    for i in fractional + order:  # the second round is reached only where room is short
+        if missing and (room is None or whole[i] < room[i]):
             whole[i] += 1
             missing -= 1
     if missing:

@@ -273,3 +273,121 @@ REGISTRY: Final = Table(
         Column("reference", pl.String, "why the mapping is right", "registry"),
     ),
 )
+
+STANDARDISED: Final = Table(
+    "STANDARDISED",
+    (
+        Column("fixing_date", pl.Date, "the fixing the row is considered for", "select"),
+        *(c for c in OBSERVATIONS.columns if c.name not in ("reference", "licence", "tax", "valid_to")),
+        Column("constituent", pl.String, "vendor/model by the registry; null: unmapped", "select", nullable=True),
+        Column("host", pl.String, "vendor, host or router", "select", nullable=True),
+        Column("source_tier", pl.Int64, "tier of the source and host; null: not allowed", "select", nullable=True),
+        Column("rate", MONEY, "exchange rate", "select", "index currency per currency", nullable=True),
+        Column("standard_price", MONEY, "the price", "standardise", "index currency per 1M tokens", nullable=True),
+        Column("excluded_by", pl.String, "reason code; null: used", "screen", nullable=True),
+    ),
+)
+
+ELEMENTARY: Final = Table(
+    "ELEMENTARY",
+    (
+        Column("fixing_date", pl.Date, "the fixing date", "consolidate"),
+        Column("constituent", pl.String, "vendor/model", "consolidate"),
+        Column("component", pl.String, "component of the blend", "consolidate"),
+        Column("parts", pl.Int64, "parts of the component in the mix", "consolidate"),
+        Column("price", MONEY, "the elementary price", "consolidate", "index currency per 1M tokens", nullable=True),
+        Column("imputed_from", pl.String, "the component whose price it takes", "consolidate", nullable=True),
+        Column("source_tier", pl.Int64, "tier the price comes from", "consolidate", nullable=True),
+        Column("quotes", pl.Int64, "observations in that tier", "consolidate", "observations", nullable=True),
+        Column("agreeing", pl.Int64, "of which agree with the price", "consolidate", "observations", nullable=True),
+        Column("sources", pl.Int64, "distinct sources that agree", "consolidate", "sources", nullable=True),
+        Column("excluded_by", pl.String, "reason code; null: used", "consolidate", nullable=True),
+    ),
+    key=("fixing_date", "constituent", "component"),
+)
+
+CONSTITUENTS: Final = Table(
+    "CONSTITUENTS",
+    (
+        Column("fixing_date", pl.Date, "the fixing date", "consolidate"),
+        Column("constituent", pl.String, "vendor/model", "consolidate"),
+        Column("vendor", pl.String, "who made the model", "consolidate"),
+        Column("price", MONEY, "blended price", "consolidate", "index currency per 1M tokens", nullable=True),
+        Column("source_tier", pl.Int64, "worst tier among its components", "consolidate", nullable=True),
+        Column("sources", pl.Int64, "fewest agreeing sources among them", "consolidate", "sources", nullable=True),
+        Column("excluded_by", pl.String, "why there is no price; null: there is one", "consolidate", nullable=True),
+        Column("relative", MONEY, "price over the last price before", "relate", "ratio", nullable=True),
+        Column("outlier_by", pl.String, "reason code; null: believed", "flag_outliers", nullable=True),
+        Column("used_price", MONEY, "price in use", "flag_outliers", "index currency per 1M tokens", nullable=True),
+        Column("used_date", pl.Date, "the fixing date that price was observed for", "flag_outliers", nullable=True),
+        Column("tokens", pl.Int64, "tokens in the lagged window", "weigh", "tokens", nullable=True),
+        Column("quantity", WIDE, "quantity in the formula; null: not a member", "weigh", "tokens", nullable=True),
+        Column("weight", MONEY, "share of weight; null: not a member", "weigh", "share", nullable=True),
+    ),
+    key=("fixing_date", "constituent"),
+)
+
+BASKET: Final = Table(
+    "BASKET",
+    (
+        Column("basket", pl.Int64, "0 is the basket of the base date", "rebalance"),
+        Column("announced_on", pl.Date, "date of the prices and volumes that formed it", "rebalance"),
+        Column("takes_over_after", pl.Date, "the rebalance date", "rebalance"),
+        Column("constituent", pl.String, "vendor/model", "rebalance"),
+        Column("vendor", pl.String, "who made the model", "rebalance"),
+        Column("tokens", pl.Int64, "lagged volume", "rebalance", "tokens"),
+        Column("base_price", MONEY, "price on the announcement date", "rebalance", "index currency per 1M tokens"),
+        Column("uncapped_weight", MONEY, "share of expenditure", "rebalance", "share"),
+        Column("weight", MONEY, "share of expenditure under the caps", "rebalance", "share"),
+        Column("quantity", WIDE, "tokens in the basket", "rebalance", "tokens"),
+        Column("divisor", WIDE, "divisor of the level", "rebalance", "1e-15 index currency per index point"),
+    ),
+    key=("basket", "constituent"),
+)
+
+FIXINGS: Final = Table(
+    "FIXINGS",
+    (
+        Column("index", pl.String, "name of the index, with its component", "fix"),
+        Column("version", pl.String, "version of the methodology", "fix"),
+        Column("fixing_date", pl.Date, "the date", "fix"),
+        Column("status", pl.String, "status of the waterfall's rung", "fix"),
+        Column("rung", pl.Int64, "position in the waterfall, 1 is best", "fix"),
+        Column("reason", pl.String, "why not the first rung; null: it is the first", "fix", nullable=True),
+        Column("price", MONEY, "the published price", "fix", "index currency per 1M tokens", nullable=True),
+        Column("level", MONEY, "the published level of the index", "fix", "index points", nullable=True),
+        Column("currency", pl.String, "currency of the price", "fix", "ISO 4217"),
+        Column("dates_stale", pl.Int64, "fixing dates since the figure was calculated", "fix", "dates", nullable=True),
+        Column("constituents", pl.Int64, "constituents with a price in use", "fix"),
+        Column("carried", pl.Int64, "of which carried from an earlier date", "fix"),
+        Column("vendors", pl.Int64, "vendors of the constituents in use", "fix"),
+        Column("members", pl.Int64, "constituents that have a weight", "fix"),
+        Column("coverage", MONEY, "share of weight observed for the date", "fix", "share", nullable=True),
+        Column("volume_coverage", MONEY, "share of all known tokens in use", "fix", "share", nullable=True),
+        Column("volume", WIDE, "all known tokens in the window", "fix", "tokens", nullable=True),
+        Column("volume_days", pl.Int64, "complete days in the window", "fix", "days"),
+        Column("p01", MONEY, "1st volume-weighted percentile of prices", "fix", "as price", nullable=True),
+        Column("p25", MONEY, "25th", "fix", "as price", nullable=True),
+        Column("p75", MONEY, "75th", "fix", "as price", nullable=True),
+        Column("p99", MONEY, "99th", "fix", "as price", nullable=True),
+        Column("weight_tier_1", MONEY, "share of weight priced from tier 1", "fix", "share", nullable=True),
+        Column("weight_tier_2", MONEY, "from tier 2", "fix", "share", nullable=True),
+        Column("weight_tier_3", MONEY, "from tier 3", "fix", "share", nullable=True),
+        Column("oldest_price_dates", pl.Int64, "age of the oldest price in use", "fix", "dates", nullable=True),
+    ),
+    key=("index", "version", "fixing_date"),
+)
+
+TABLES: Final = (
+    OBSERVATIONS,
+    VOLUMES,
+    SIGHTINGS,
+    RATES,
+    REJECTS,
+    REGISTRY,
+    STANDARDISED,
+    ELEMENTARY,
+    CONSTITUENTS,
+    BASKET,
+    FIXINGS,
+)

@@ -1,0 +1,205 @@
+"""Baskets: which constituents, in which quantities, and the divisor that links them.
+
+*Reads* prices in use and lagged volumes on announcement and rebalance dates. *Writes* the BASKET table. *Never* lets a
+rebalance move the level by anything but prices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from fractions import Fraction
+from itertools import groupby
+from typing import Any
+
+import polars as pl
+
+from .errors import DeterminationError
+from .exact import NANO, TOKENS_MAX, apportion, divide, money
+from .periods import Calendar
+from .rules.caps import CapsInfeasible, capped_shares
+from .rules.formulas import FixedBasket
+from .tables import BASKET
+
+
+@dataclass(frozen=True)
+class Member:
+    """One constituent of a basket: volume, price and shares on the announcement date, and the quantity they give."""
+
+    constituent: str
+    vendor: str
+    tokens: int
+    base_price: int
+    uncapped_weight: int
+    weight: int
+    quantity: int
+
+
+@dataclass(frozen=True)
+class Basket:
+    """A formed basket with its divisor; `takes_over_after` is the rebalance date."""
+
+    number: int
+    announced_on: date
+    takes_over_after: date
+    members: tuple[Member, ...]
+    divisor: int = 0
+
+    @property
+    def base_cost(self) -> int:
+        """Cost of the basket on the announcement date, in 1e-15 index currency."""
+        return sum(m.quantity * m.base_price for m in self.members)
+
+    def cost(self, prices: dict[str, int]) -> Fraction | None:
+        """Return the cost of the basket at `prices`; members without a price move as the others do, on average.
+
+        :math:`Σ_{avail} q p(t) · Σ q p(a) / Σ_{avail} q p(a)`; None if no member has a price.
+        """
+        there = [m for m in self.members if m.constituent in prices]
+        base = sum(m.quantity * m.base_price for m in there)
+        if not base:
+            return None
+        return Fraction(sum(m.quantity * prices[m.constituent] for m in there) * self.base_cost, base)
+
+    def level(self, prices: dict[str, int], *, step: int) -> int | None:
+        """Return the level at `prices` in nano points, rounded half-even to `step`."""
+        cost = self.cost(prices)
+        return None if cost is None else level_of(cost.numerator, cost.denominator * self.divisor, step=step)
+
+
+def level_of(numerator: int, denominator: int, *, step: int) -> int:
+    """Return ``numerator / denominator`` index points in nano, rounded half-even to a multiple of `step`."""
+    return divide(numerator * NANO, denominator * step) * step
+
+
+def rebalance_dates(formula: FixedBasket, calendar: Calendar, *, last: date) -> list[tuple[date, date]]:
+    """Return ``(announcement date, rebalance date)`` of every basket that has taken over before or on `last`.
+
+    The first is the base date; the others are the first fixing date on or after the rebalance day of each month.
+    """
+    base, found = formula.base_date, []
+    year, month = base.year, base.month
+    while (start := date(year, month, formula.rebalance_day)) <= last:
+        day = calendar.on_or_after(start)
+        if day is not None and base < day <= last:
+            found.append(day)
+        year, month = (year, month + 1) if month < 12 else (year + 1, 1)
+    days = ([base] if base <= last else []) + found
+    return [(calendar.dates[_announced(calendar, day, formula)], day) for day in days]
+
+
+def _announced(calendar: Calendar, day: date, formula: FixedBasket) -> int:
+    number = calendar.number(day) - formula.announce_dates
+    if number < 0:
+        raise DeterminationError(
+            f"the basket of {day} is announced before the calendar opens on {calendar.opens}",
+            remedy="give the methodology a calendar that opens earlier",
+        )
+    return number
+
+
+def form_baskets(
+    formula: FixedBasket,
+    dates: Sequence[tuple[date, date]],
+    *,
+    on: Callable[[date], pl.DataFrame],
+    step: int,
+) -> tuple[list[Basket], list[str]]:
+    """Return the chain of baskets, and a sentence for every rebalance that could not be made.
+
+    Where a basket cannot be formed or linked the one before stays in force: the level is never set anew.
+
+    Parameters
+    ----------
+    formula : FixedBasket
+        The parameters.
+    dates : sequence of (date, date)
+        Announcement and rebalance dates in order.
+    on : callable
+        Gives the constituents of a date: ``constituent, vendor, used, tokens`` (nano price in use, lagged volume).
+    step : int
+        Rounding step of the level, in nano points.
+    """
+    baskets: list[Basket] = []
+    notes: list[str] = []
+    for announced, day in dates:
+        prices = {r["constituent"]: r["used"] for r in on(day).iter_rows(named=True) if r["used"] is not None}
+        level = formula.base_level if day == formula.base_date else baskets and baskets[-1].level(prices, step=step)
+        try:
+            members = _members(formula, on(announced))
+        except CapsInfeasible as why:
+            notes.append(f"basket of {day} not formed: {why}")
+            continue
+        new = Basket(len(baskets), announced, day, members)
+        cost = new.cost(prices)
+        if not level or cost is None:
+            notes.append(f"basket of {day} not linked: no level or no price on the rebalance date")
+            continue
+        divisor = divide(cost.numerator * NANO, cost.denominator * level)
+        baskets.append(Basket(new.number, announced, day, members, divisor))
+    return baskets, notes
+
+
+def _members(formula: FixedBasket, constituents: pl.DataFrame) -> tuple[Member, ...]:
+    """Return the members: largest expenditure first cut, then capped shares, then quantities, each rounded once."""
+    rows = {
+        r["constituent"]: r for r in constituents.iter_rows(named=True) if r["used"] is not None and r["tokens"]
+    }
+    spent = {name: r["used"] * r["tokens"] for name, r in rows.items()}
+    ranked = sorted(spent, key=lambda name: (-spent[name], name))[: formula.max_constituents]
+    kept = sorted(ranked)
+    if not kept:
+        raise CapsInfeasible("no model has both a price and a volume")
+    vendor = {name: rows[name]["vendor"] for name in kept}
+    total = sum(spent[name] for name in kept)
+    shares = capped_shares(
+        {name: spent[name] for name in kept}, vendor=vendor, model_cap=formula.model_cap, vendor_cap=formula.vendor_cap
+    )
+    weights = _rounded(shares, vendor, formula)
+    uncapped = apportion([Fraction(spent[name], total) for name in kept], total=NANO)
+    members = [
+        Member(name, vendor[name], rows[name]["tokens"], rows[name]["used"], free, weights[name], quantity)
+        for name, free in zip(kept, uncapped, strict=True)
+        if (quantity := divide(weights[name] * formula.notional * 10**6, rows[name]["used"])) > 0
+    ]
+    for member in members:
+        if member.quantity > TOKENS_MAX:
+            raise DeterminationError(
+                f"the basket would hold {member.quantity} tokens of {member.constituent}",
+                expected=f"at most {TOKENS_MAX}",
+                remedy="lower the notional of the methodology",
+            )
+    return tuple(members)
+
+
+def _rounded(shares: dict[str, Fraction], vendor: dict[str, str], formula: FixedBasket) -> dict[str, int]:
+    """Return the shares in nano, summing to one, and still within both caps: first by vendor, then by model."""
+    names = sorted(shares, key=lambda name: (vendor[name], name))
+    groups = [(g, list(members)) for g, members in groupby(names, key=lambda name: vendor[name])]
+    cap = int(formula.model_cap * NANO)
+    of_vendor = [sum((shares[name] for name in members), Fraction(0)) for _, members in groups]
+    room = [min(int(formula.vendor_cap * NANO), cap * len(members)) for _, members in groups]
+    rounded: dict[str, int] = {}
+    for total, share, (_, members) in zip(apportion(of_vendor, total=NANO, room=room), of_vendor, groups, strict=True):
+        parts = apportion([shares[name] / share for name in members], total=total, room=[cap] * len(members))
+        rounded |= dict(zip(members, parts, strict=True))
+    return rounded
+
+
+def basket_table(baskets: Sequence[Basket]) -> pl.DataFrame:
+    """Return the BASKET table: one row a basket and member."""
+    rows: list[dict[str, Any]] = [
+        {
+            "basket": b.number,
+            "announced_on": b.announced_on,
+            "takes_over_after": b.takes_over_after,
+            **vars(m),
+            "divisor": b.divisor,
+        }
+        for b in baskets
+        for m in b.members
+    ]
+    shape = {c.name: pl.Int64 if c.dtype == pl.Decimal(38, 9) else c.dtype for c in BASKET.columns}
+    frame = pl.DataFrame(rows, schema=shape, orient="row") if rows else pl.DataFrame(schema=shape)
+    return frame.with_columns(money(c) for c in ("base_price", "uncapped_weight", "weight"))

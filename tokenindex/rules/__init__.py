@@ -1,0 +1,35 @@
+"""The rules: functions that make rules, by slot and name.
+
+*Reads* nothing. *Writes* expressions and small objects. *Never* has a default: the keyword-only signature of a factory
+is the schema of its table in the methodology document. A rule's meaning never changes under its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from .caps import capped_shares
+from .consolidation import tiered_lower_median
+from .formulas import fixed_basket, volume_weighted_mean
+from .outliers import confirmed_jump, fixed_cutoff, robust_z
+from .screens import all_day, not_alias, positive_price, price_bounds, prompt_length, region, service_tier
+from .waterfall import carry_forward, minimums, no_fixing
+
+RULES: Final[dict[str, dict[str, Callable[..., Any]]]] = {
+    "screen": {
+        "all_day": all_day,
+        "not_alias": not_alias,
+        "positive_price": positive_price,
+        "price_bounds": price_bounds,
+        "prompt_length": prompt_length,
+        "region": region,
+        "service_tier": service_tier,
+    },
+    "consolidation": {"tiered_lower_median": tiered_lower_median},
+    "outlier": {"robust_z": robust_z, "fixed_cutoff": fixed_cutoff, "confirmed_jump": confirmed_jump},
+    "formula": {"fixed_basket": fixed_basket, "volume_weighted_mean": volume_weighted_mean},
+    "waterfall": {"minimums": minimums, "carry_forward": carry_forward, "no_fixing": no_fixing},
+}
+
+__all__ = ["RULES", "capped_shares"]

@@ -1,0 +1,82 @@
+"""Outliers: which constituent prices are not believed on a date.
+
+*Reads* the change of each constituent's price since its last one. *Writes* a flag. *Never* removes a price: a flagged
+price is held back, and the constituent keeps its last accepted price until the change is confirmed on the next date or
+by further sources.
+
+``log_relative`` is :math:`10^9 \\ln(p_t / p_{t-1})` rounded to an integer, so every comparison here is between integers.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from fractions import Fraction
+
+import polars as pl
+
+from ..exact import NANO
+
+MAD_TO_SIGMA = Fraction(14826, 10000)
+"""Median absolute deviation to standard deviation under normality (Huber, Robust Statistics, 1981, section 5.1)."""
+
+
+@dataclass(frozen=True)
+class Outlier:
+    """A reason code, and the expression that is true where it applies; grouped over ``i``, the fixing date."""
+
+    reason: str
+    applies: pl.Expr
+
+
+def _log_nano(factor: Decimal) -> int:
+    """Return ``10**9 * ln(factor)`` rounded to an integer."""
+    with localcontext(prec=34):
+        return int((factor.ln() * NANO).to_integral_value())
+
+
+def _unconfirmed(sources: int) -> pl.Expr:
+    return pl.col("sources") < sources
+
+
+def robust_z(*, cutoff: Decimal, floor: Decimal, confirming_sources: int) -> Outlier:
+    """Flag a change far from the median change of the date.
+
+    :math:`|x - \\operatorname{med} x| > cutoff · \\max(1.4826 · \\operatorname{MAD}, floor)` with :math:`x` the log
+    relative, over all constituents priced on the date; medians are lower medians. Most prices do not change on most
+    dates, so the median absolute deviation is often zero: the floor is not an option.
+
+    Parameters
+    ----------
+    cutoff : Decimal
+        Number of robust standard deviations, above 0.
+    floor : Decimal
+        Smallest standard deviation, in log units, above 0.
+    confirming_sources : int
+        The change is believed if at least so many distinct sources agree on it.
+    """
+    bound, least = Fraction(cutoff), math.floor(Fraction(floor) * NANO)
+    if bound <= 0 or least <= 0:
+        raise ValueError("cutoff and floor must be positive")
+    x = pl.col("log_relative")
+    distance = (x - x.quantile(0.5, interpolation="lower").over("i").cast(pl.Int64)).abs()
+    mad = distance.quantile(0.5, interpolation="lower").over("i").cast(pl.Int64)
+    scale = pl.max_horizontal(mad * MAD_TO_SIGMA.numerator, pl.lit(least * MAD_TO_SIGMA.denominator))
+    far = distance * MAD_TO_SIGMA.denominator * bound.denominator > scale * bound.numerator
+    return Outlier("robust_z", far & _unconfirmed(confirming_sources))
+
+
+def fixed_cutoff(*, factor: Decimal) -> Outlier:
+    """Flag a change by more than `factor` up or down, however many sources report it, until the next date repeats it."""
+    if factor <= 1:
+        raise ValueError("factor must be above 1")
+    return Outlier("fixed_cutoff", pl.col("log_relative").abs() > _log_nano(factor))
+
+
+def confirmed_jump(*, bound: Decimal, confirming_sources: int) -> Outlier:
+    """Hold a change by more than the factor `bound` until a second date or `confirming_sources` sources confirm it."""
+    if bound <= 1:
+        raise ValueError("bound must be above 1")
+    far = pl.col("log_relative").abs() > _log_nano(bound)
+    return Outlier("unconfirmed_jump", far & _unconfirmed(confirming_sources))

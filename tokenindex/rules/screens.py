@@ -1,0 +1,62 @@
+"""Screens: which observations may enter, decided row by row.
+
+*Reads* one observation in force. *Writes* a reason code. *Never* looks at another row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+import polars as pl
+
+from ..exact import NANO, rescale
+
+
+@dataclass(frozen=True)
+class Screen:
+    """A reason code, and the expression that is true where it applies."""
+
+    reason: str
+    applies: pl.Expr
+
+
+def service_tier(*, allowed: tuple[str, ...]) -> Screen:
+    """Exclude every class of service that is not `allowed`: batch, flex, priority, free …"""
+    return Screen("service_tier", ~pl.col("service_tier").is_in(list(allowed)))
+
+
+def region(*, allowed: tuple[str, ...]) -> Screen:
+    """Exclude prices of regions that are not `allowed`; the empty text is a price that holds everywhere."""
+    return Screen("region", ~pl.col("region").is_in(list(allowed)))
+
+
+def not_alias() -> Screen:
+    """Exclude rows that repeat the price of another model."""
+    return Screen("alias", pl.col("alias_of").is_not_null())
+
+
+def all_day() -> Screen:
+    """Exclude prices that hold only at some times of the day."""
+    return Screen("time_window", pl.col("time_from").is_not_null())
+
+
+def prompt_length(*, tokens: int) -> Screen:
+    """Exclude brackets that do not hold for a prompt of `tokens` tokens: ``context_from < tokens <= context_to``."""
+    beyond = pl.col("context_to").is_not_null() & (pl.col("context_to") < tokens)
+    return Screen("prompt_length", (pl.col("context_from") >= tokens) | beyond)
+
+
+def positive_price() -> Screen:
+    """Exclude zero (free, subscription or unknown) and negative (not a price) prices."""
+    return Screen("not_positive", pl.col("price") <= 0)
+
+
+def price_bounds(*, lowest: Decimal, highest: Decimal) -> Screen:
+    """Exclude prices outside ``lowest <= price <= highest``, in index currency per million tokens."""
+    low, high = rescale(lowest, scale=9), rescale(highest, scale=9)
+    if not 0 < low < high:
+        raise ValueError(f"bounds must satisfy 0 < lowest < highest, not {lowest} and {highest}")
+    if high > 10**6 * NANO:
+        raise ValueError("highest must not exceed one million per million tokens")
+    return Screen("price_bounds", ~pl.col("standard_price").is_between(low, high))
