@@ -493,6 +493,24 @@ class Determination:
         """The BASKET table of every basket that the dates depend on; empty for a formula without one."""
         return basket_table(self.baskets)
 
+    def only(self, day: date) -> Grid:
+        """Return the grid of one of the dates alone: what could be seen for it, and no more."""
+        self._position(day)
+        return Grid((day,), self.grid.calendar, self.known_at)
+
+    def basket_number(self, day: date) -> int:
+        """Return the number of the basket in force on one of the dates.
+
+        Raises
+        ------
+        DeterminationError
+            If no basket is in force on it.
+        """
+        number = _in_basket(self.baskets, self.grid)[self._position(day)]
+        if number is None:
+            raise DeterminationError(f"no basket is in force on {day}", expected="a date from the base date on")
+        return number
+
     def fixing(self, day: date) -> dict[str, Any]:
         """Return the fixing of one of the dates as a dictionary."""
         self._position(day)

@@ -227,23 +227,23 @@ def _unseen(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.DataFram
 def _rates(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.DataFrame:
     """Return nano index currency per unit of every other currency, as a cross of two reference rates of one day.
 
-    A rate enters at the first cut-off after it was known and holds for `max_rate_age_days`, or until the next one.
+    A rate enters when its day was first published, corrected or not, and holds for `max_rate_age_days` or until the next.
     """
     currency, limit = methodology.measures.currency, timedelta(days=methodology.inputs.max_rate_age_days)
     known = visible(inputs.rates.filter(pl.col("source") == methodology.inputs.rates), grid=grid)
-    latest = known.sort("base", "quote", "rate_date", "known_at", "rate").group_by("base", "quote", "rate_date").last()
+    days = known.sort("base", "quote", "rate_date", "known_at", "rate").group_by("base", "quote", "rate_date")
+    latest = days.agg(pl.col("rate").last(), pl.col("known_at").first() if grid.known_at else pl.col("known_at").last())
     nano = latest.select("base", "quote", "rate_date", "known_at", nano=pl.col("rate").to_physical().cast(pl.Int64))
     own = nano.select("base", "rate_date", "known_at", quote="base", nano=pl.lit(10**9, dtype=pl.Int64)).unique()
     per_base = pl.concat([nano, own.select(nano.columns)])
     ours = per_base.filter(pl.col("quote") == currency).select("base", "rate_date", "known_at", ours="nano")
     cross = per_base.filter(pl.col("quote") != currency).join(ours, on=["base", "rate_date"]).with_columns(
-        known=pl.max_horizontal("known_at", "known_at_right"), midnight=pl.col("rate_date").cast(pl.Datetime("us", "UTC"))
+        known=pl.max_horizontal("known_at", "known_at_right", pl.col("rate_date").cast(pl.Datetime("us", "UTC")))
     )
-    cross = cross.with_columns(enters=pl.col("midnight") if grid.known_at else pl.max_horizontal("midnight", "known"))
     cross = cross.sort("quote", "rate_date", "known", "base").unique(["quote", "rate_date"], keep="last", maintain_order=True)
     facts = cross.select(
         currency="quote",
-        i0=grid.from_moment(cross["enters"]),
+        i0=grid.from_moment(cross["known"]),
         end=grid.from_date(cross["rate_date"] + limit + timedelta(days=1)),
         rate=divide_columns(pl.col("ours").cast(pl.Int128) * 10**9, pl.col("nano")).cast(pl.Int64),
     ).filter(pl.col("i0") < pl.col("end"))

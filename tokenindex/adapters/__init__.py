@@ -10,8 +10,10 @@ An adapter is found by name through the entry-point group ``tokenindex.adapters`
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -21,10 +23,12 @@ from typing import Any, Final
 import polars as pl
 
 from ..errors import AdapterError, InputDataError
-from ..exact import parse_decimal
-from ..tables import OBSERVATIONS, RATES, REJECTS, SIGHTINGS, VOLUMES, Table
+from ..exact import SOURCE_MONEY, parse_decimal
+from ..tables import OBSERVATIONS, QUOTE_KEY, RATES, REJECTS, SIGHTINGS, VOLUMES, Table
 
 GROUP: Final = "tokenindex.adapters"
+CONTEXT_MAX: Final = 10**12
+"""Longest prompt length that a bracket may name, in tokens."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,27 @@ class Adapter:
     gives: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Quote:
+    """One price as the source wrote it, and the prompt lengths for which it holds.
+
+    Parameters
+    ----------
+    found : object
+        What stands there; null means that nothing is quoted.
+    locator : str
+        Where it stands.
+    context_from, context_to : object
+        The price holds for prompts longer than the first and up to the second, in tokens. Without a declared end a
+        bracket ends where the next one of its ladder begins.
+    """
+
+    found: object
+    locator: str
+    context_from: object = 0
+    context_to: object = None
+
+
 class Rows:
     """Collects the rows of one capture; each price is parsed as exact decimal text or rejected.
 
@@ -127,7 +152,9 @@ class Rows:
         return {"known_at": c.known_at, "reference": c.reference, "licence": c.licence, "capture": c.sha256}
 
     def price(self, found: object, *, locator: str, **fields: Any) -> None:
-        """Add one observation, or one reject if `found` is not the text of a decimal number."""
+        """Add one observation, or one reject if `found` is not the text of a decimal number; null adds nothing."""
+        if found is None:
+            return
         if isinstance(found, bool) or not isinstance(found, str | int | Decimal):
             self.reject("not_a_price", found, locator=locator)
             return
@@ -138,9 +165,53 @@ class Rows:
             return
         self._observations.append({**self._common, **fields, "price": number, "locator": locator})
 
+    def quotes(
+        self,
+        fields: Mapping[str, object],
+        *,
+        names: Mapping[str, str],
+        ignored: Container[str],
+        at: str,
+        context_from: object = 0,
+    ) -> list[tuple[str, Quote]]:
+        """Return component and quote of each field in `names`; a field neither there nor in `ignored` is rejected."""
+        found = []
+        for key, price in fields.items():
+            if key in names:
+                found.append((names[key], Quote(price, at + key, context_from)))
+            elif key not in ignored:
+                self.reject("unknown_field", key, locator=at + key)
+        return found
+
+    def ladders(self, quotes: Iterable[tuple[str, Quote]], **fields: Any) -> None:
+        """Add the prices of several components, each a ladder of brackets by prompt length."""
+        by_component: dict[str, list[Quote]] = {}
+        for component, quote in quotes:
+            by_component.setdefault(component, []).append(quote)
+        for component, ladder in by_component.items():
+            self._ladder(ladder, component=component, **fields)
+
+    def _ladder(self, quotes: list[Quote], **fields: Any) -> None:
+        rungs = []
+        for quote in quotes:
+            start, end = whole(quote.context_from), whole(quote.context_to)
+            if quote.found is None:
+                continue
+            if start is None or (end is None and quote.context_to is not None):
+                self.reject("not_a_context_length", quote.context_from, locator=quote.locator)
+            elif end is not None and end <= start:
+                self.reject("empty_bracket", f"{start} to {end}", locator=quote.locator)
+            else:
+                rungs.append((start, end, quote))
+        starts = sorted({start for start, _, _ in rungs})
+        following = dict(itertools.pairwise(starts))
+        for start, end, quote in rungs:
+            to = following.get(start) if end is None else end
+            self.price(quote.found, locator=quote.locator, context_from=start, context_to=to, **fields)
+
     def reject(self, reason: str, found: object, *, locator: str) -> None:
         """Add one reject."""
-        row = {"reason": reason, "found": str(found)[:80], "capture": self.capture.sha256, "locator": locator}
+        row = {"reason": reason, "found": shown(found), "capture": self.capture.sha256, "locator": locator}
         self._rejects.append(row)
 
     def sighting(self, *, complete: bool) -> pl.DataFrame:
@@ -148,13 +219,70 @@ class Rows:
         row = {"source": self.capture.source, "seen_at": self.capture.seen_at, "complete": complete, "locator": ""}
         return SIGHTINGS.frame([{**self.provenance(), **row}])
 
+    def rejects(self) -> pl.DataFrame:
+        """Return the rejects so far."""
+        return REJECTS.frame(self._rejects)
+
     def parsed(self, *, complete: bool = True) -> Parsed:
-        """Return what was collected as the observations of one snapshot."""
+        """Return what was collected as the observations of one snapshot.
+
+        Brackets that overlap are rejected. A snapshot without observations is never complete: it must not read as if
+        everything had been withdrawn.
+        """
+        frame = OBSERVATIONS.frame(self._observations)
+        clash = overlapping(frame)
+        observations = frame.filter(~clash)
+        if frame.is_empty() and not self._rejects:
+            self.reject("empty_snapshot", "", locator="")
         return Parsed(
-            observations=OBSERVATIONS.frame(self._observations),
-            sightings=self.sighting(complete=complete),
-            rejects=REJECTS.frame(self._rejects),
+            observations=observations,
+            sightings=self.sighting(complete=complete and not observations.is_empty()),
+            rejects=pl.concat([self.rejects(), rejected(frame.filter(clash), "overlapping_brackets", found="price")]),
         )
+
+
+def overlapping(observations: pl.DataFrame) -> pl.Series:
+    """Return whether a row's prompt-length bracket, or one of the same price list entry, overlaps another.
+
+    An entry is one seller, model, component, tier, region and time of day, valid and known from the same moments.
+    """
+    columns = [*(name for name in QUOTE_KEY if name != "context_from"), "valid_from", "known_at"]
+    keyed = observations.select("context_from", "context_to", entry=pl.struct(columns).rank("dense"))
+    # in the order of their beginnings, brackets are disjoint exactly if neighbours are
+    after = pl.col("context_from").shift(-1) < pl.col("context_to").fill_null(2**62)
+    clash = after & (pl.col("entry") == pl.col("entry").shift(-1))
+    clashing = keyed.sort("entry", "context_from").filter(clash)["entry"].unique()
+    return keyed["entry"].is_in(clashing.implode())
+
+
+def rejected(rows: pl.DataFrame, reason: str, *, found: str) -> pl.DataFrame:
+    """Return rejects for `rows`, which have a capture and a locator; `found` names the column to show."""
+    return rows.select(
+        reason=pl.lit(reason), found=pl.col(found).cast(pl.String).fill_null(""), capture="capture", locator="locator"
+    )
+
+
+def shown(found: object) -> str:
+    """Return `found` as text of at most 80 characters that any table can hold."""
+    if isinstance(found, dict | list):
+        return f"{type(found).__name__} of {len(found)}"
+    if isinstance(found, int) and found.bit_length() > 256:
+        return f"an integer of {found.bit_length()} bits"
+    return str(found)[:80].encode("utf-8", "replace").decode()
+
+
+def whole(found: object) -> int | None:
+    """Return `found` as a whole number from 0 to `CONTEXT_MAX`, or null if it is not one."""
+    if isinstance(found, bool) or not isinstance(found, int | Decimal):
+        return None
+    if isinstance(found, Decimal) and not found.is_finite():
+        return None
+    return int(found) if 0 <= found <= CONTEXT_MAX and found == int(found) else None
+
+
+def pointer(*parts: str | int) -> str:
+    """Return the JSON pointer of `parts` (RFC 6901)."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
 def load_json(content: bytes, capture: Capture, *, expected: type[Any]) -> Any:
@@ -177,9 +305,71 @@ def load_json(content: bytes, capture: Capture, *, expected: type[Any]) -> Any:
     except ValueError as wrong:  # an integer of more than 4,300 digits
         raise unreadable(capture, str(wrong), expected="JSON with numbers of sensible length") from None
     if not isinstance(found, expected):
-        wanted = {dict: "an object", list: "an array"}[expected]
+        wanted = "an object" if expected is dict else "an array"
         raise unreadable(capture, f"the JSON is a {type(found).__name__}", expected=f"{wanted} at the top")
+    if re.search(r"\\u[dD][89a-fA-F]", text) and not _is_unicode(found):
+        raise unreadable(capture, "a string holds half a surrogate pair", expected="Unicode text")
     return found
+
+
+def _is_unicode(found: object) -> bool:
+    waiting: list[object] = [found]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            waiting += [*item.keys(), *item.values()]
+        elif isinstance(item, list):
+            waiting += item
+        elif isinstance(item, str) and re.search("[\ud800-\udfff]", item):
+            return False
+    return True
+
+
+def load_csv(content: bytes, capture: Capture) -> tuple[pl.DataFrame, pl.Series]:
+    """Return the cells of a CSV file as text (an empty cell is null), and the line on which each row begins.
+
+    Blank lines are left out.
+
+    Raises
+    ------
+    InputDataError
+        If the bytes are empty, not UTF-8, or a line has more cells than the header.
+    """
+    try:
+        content.decode("utf-8-sig")
+        cells = pl.read_csv(content, infer_schema=False)
+    except UnicodeDecodeError as wrong:
+        raise unreadable(capture, f"byte {wrong.start} is not UTF-8", expected="a UTF-8 CSV file") from None
+    except pl.exceptions.PolarsError as wrong:
+        raise unreadable(capture, str(wrong).partition("\n")[0][:120], expected="a CSV file with a header") from None
+    cells = cells.select(pl.when(pl.col(name) != "").then(pl.col(name)).alias(name) for name in cells.columns)
+    breaks = pl.sum_horizontal(pl.all().str.count_matches("\n", literal=True).fill_null(0))
+    lines = cells.select(pl.int_range(pl.len()) + 2 + breaks.cum_sum().shift(fill_value=0)).to_series()
+    written = cells.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
+    return cells.filter(written), lines.filter(written)
+
+
+def exact_decimals(texts: pl.Series) -> pl.Series:
+    """Return the decimals that `texts` write, by the rules of `exact.parse_decimal`; null where one writes none.
+
+    The cast of polars rounds excess digits in silence, so it sees only texts proven to fit.
+    """
+    stripped = texts.str.strip_chars()
+    plain = stripped.str.contains(r"^[+-]?[0-9]{1,14}(\.[0-9]{1,24})?$").fill_null(False)
+    rest = {text: _decimal_or_none(text) for text in stripped.filter(~plain).drop_nulls().unique()}
+    quick = stripped.set(~plain, None).cast(SOURCE_MONEY)
+    if not rest:
+        return quick
+    table = pl.DataFrame({"text": list(rest), "number": pl.Series(list(rest.values()), dtype=SOURCE_MONEY)})
+    slow = pl.DataFrame({"text": stripped}).join(table, on="text", how="left", maintain_order="left")["number"]
+    return quick.zip_with(plain, slow).alias(texts.name)
+
+
+def _decimal_or_none(text: str) -> Decimal | None:
+    try:
+        return parse_decimal(text)
+    except ValueError:
+        return None
 
 
 def unreadable(capture: Capture, found: str, *, expected: str) -> InputDataError:
@@ -223,15 +413,23 @@ def in_utc(moment: datetime) -> datetime:
 
 
 __all__ = [
+    "CONTEXT_MAX",
     "GROUP",
     "Adapter",
     "Capture",
     "Parsed",
+    "Quote",
     "Rows",
     "adapter",
     "adapters",
+    "exact_decimals",
     "in_utc",
+    "load_csv",
     "load_json",
+    "overlapping",
+    "pointer",
+    "rejected",
+    "shown",
     "unreadable",
+    "whole",
 ]
-

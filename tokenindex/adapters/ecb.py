@@ -1,0 +1,119 @@
+"""ECB euro foreign exchange reference rates: units of each currency per euro.
+
+*Reads* ``eurofxref-hist.zip``, the CSV inside it, or the one-day ``eurofxref.csv``. *Writes* one rate per day and
+currency of `units.CURRENCIES`. *Never* fills a day or a currency without a rate (``N/A``, TARGET holidays).
+
+The ECB publishes at about 16:00 CET. Every rate is known from 15:00 UTC of its own day, which is 16:00 CET and, in
+summer, one hour after publication.
+
+References
+----------
+European Central Bank, "Euro foreign exchange reference rates", reuse permitted with attribution.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+import zlib
+from datetime import time
+from typing import Final
+
+import polars as pl
+
+from ..exact import MONEY, SOURCE_MONEY
+from ..tables import RATES, REJECTS, UTC
+from ..units import CURRENCIES
+from . import Adapter, Capture, Parsed, exact_decimals, load_csv, rejected, unreadable
+
+UNPACKED_MAX: Final = 32 * 2**20
+"""Largest size of the unpacked CSV file, in bytes."""
+PUBLISHED: Final = time(15, 0)
+"""When a day's rates are known, UTC."""
+
+
+def parse(content: bytes, capture: Capture) -> Parsed:
+    """Return the reference rates, units of the quote currency per euro.
+
+    Raises
+    ------
+    InputDataError
+        If the bytes are not such a file.
+    """
+    wide = _wide(_csv(content, capture), capture)
+    day = pl.coalesce(
+        pl.col("Date").str.to_date("%Y-%m-%d", strict=False), pl.col("Date").str.to_date("%d %B %Y", strict=False)
+    )
+    known = [name for name in wide.columns if name in CURRENCIES]
+    long = wide.with_columns(rate_date=day).unpivot(
+        known, index=["Date", "line", "rate_date"], variable_name="quote", value_name="text"
+    )
+    long = long.filter(pl.col("text") != "N/A").with_columns(
+        capture=pl.lit(capture.sha256), locator=pl.format("line {}, {}", "line", "quote")
+    )
+    return _sorted_out(_rated(long), wide, capture)
+
+
+def _csv(content: bytes, capture: Capture) -> bytes:
+    """Return the CSV bytes: the single member of a zip file, or the bytes themselves."""
+    if not content.startswith(b"PK"):
+        return content
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            names = archive.namelist()
+            if len(names) != 1:
+                raise unreadable(capture, f"the zip file has {len(names)} members", expected="one CSV file in a zip")
+            with archive.open(names[0]) as member:
+                found = member.read(UNPACKED_MAX + 1)
+    # a forged header makes zipfile fail in its number, name, password or compression handling
+    except (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, RuntimeError, ValueError) as wrong:
+        raise unreadable(capture, f"the zip file is broken: {wrong}", expected="a zip file") from None
+    if len(found) > UNPACKED_MAX:
+        raise unreadable(capture, f"it unpacks to more than {UNPACKED_MAX} bytes", expected="a smaller file")
+    return found
+
+
+def _wide(content: bytes, capture: Capture) -> pl.DataFrame:
+    """Return one row per day: its line, the text of its date, and one text column per currency."""
+    cells, lines = load_csv(content, capture)
+    names = [name.strip() for name in cells.columns]
+    named = {name: cells.columns[at] for at, name in enumerate(names) if name}
+    if "Date" not in named or not CURRENCIES & named.keys() or len(named) != sum(map(bool, names)):
+        found = f"the header is {','.join(names)[:80]!r}"
+        raise unreadable(capture, found, expected="the columns Date, USD, …")
+    stripped = cells.select(pl.col(raw).str.strip_chars().alias(name) for name, raw in named.items())
+    return stripped.with_columns(line=lines)
+
+
+def _rated(long: pl.DataFrame) -> pl.DataFrame:
+    """Add the rate, null where the text is no positive number of at most nine decimals."""
+    wide_rate = exact_decimals(long["text"])
+    rate = wide_rate.cast(MONEY)
+    fits = (rate.cast(SOURCE_MONEY) == wide_rate) & (rate > 0)
+    return long.with_columns(rate=rate.zip_with(fits.fill_null(False), pl.Series([None], dtype=MONEY)))
+
+
+def _sorted_out(long: pl.DataFrame, wide: pl.DataFrame, capture: Capture) -> Parsed:
+    dated, numeric = pl.col("rate_date").is_not_null(), pl.col("rate").is_not_null()
+    unique = pl.struct("rate_date", "quote").is_unique()
+    good = long.filter(dated & numeric).with_columns(unique=unique)
+    rejects = [
+        rejected(long.filter(~dated), "not_a_date", found="Date"),
+        rejected(long.filter(dated & ~numeric), "not_a_rate", found="text"),
+        rejected(good.filter(~pl.col("unique")), "repeats_another_row", found="text"),
+    ]
+    if wide.is_empty():
+        nothing = {"reason": "empty_snapshot", "found": "", "capture": capture.sha256, "locator": ""}
+        rejects.append(REJECTS.frame([nothing]))
+    rates = good.filter("unique").with_columns(
+        source=pl.lit(capture.source),
+        base=pl.lit("EUR"),
+        known_at=pl.col("rate_date").dt.combine(PUBLISHED).dt.replace_time_zone("UTC").cast(UTC),
+        reference=pl.lit(capture.reference, dtype=pl.String),
+        licence=pl.lit(capture.licence, dtype=pl.String),
+    )
+    return Parsed(rates=RATES.conform(rates), rejects=pl.concat(rejects))
+
+
+ADAPTER: Final = Adapter("ecb", "1", parse, ("RATES",))

@@ -1,0 +1,226 @@
+"""The project's own form: the tables themselves, as CSV or Parquet, without `capture` and `locator`.
+
+*Reads* CSV (UTF-8, header, no comment lines) or Parquet, told apart by the first bytes. *Writes* the rows of one table.
+*Never* converts, fills in or repairs a cell: a row with a bad cell is a reject that names its line.
+
+Nullable columns may be left out, except the price: leaving out all prices must not read as withdrawing all models.
+An empty price says that the offer was withdrawn. A moment is ``2026-06-01T00:00:00Z`` or a plain date (midnight UTC).
+The locator is ``line N`` of a CSV file, where the header is line 1, and ``row N`` of a Parquet file.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Final
+
+import polars as pl
+
+from .. import tables
+from ..exact import MONEY, SOURCE_MONEY
+from ..tables import REJECTS, UTC, Column, Table
+from ..units import CURRENCIES
+from . import Adapter, Capture, Parsed, exact_decimals, load_csv, overlapping, rejected, shown, unreadable
+
+_ADDED: Final = frozenset({"capture", "locator"})
+_REASONS: Final = {
+    "price": "not_a_price",
+    "rate": "not_a_rate",
+    "spend": "not_an_amount",
+    "time_from": "not_a_time",
+    "time_to": "not_a_time",
+    "currency": "unknown_currency",
+    "base": "unknown_currency",
+    "quote": "unknown_currency",
+}
+_DAY: Final = r"^[12][0-9]{3}-[0-9]{2}-[0-9]{2}"
+_CLOCK: Final = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+
+_Fault = tuple[pl.Expr, str, str]
+"""A condition under which a row is rejected, the reason, and the column to show."""
+
+
+def _parse(content: bytes, capture: Capture, table: Table) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the typed rows of `table`, and the rejects."""
+    read = _parquet if content.startswith(b"PAR1") else _lines
+    cells, locators = read(content, capture)
+    cells = _complete(cells, table, capture).with_columns(locators.alias("locator"), capture=pl.lit(capture.sha256))
+    columns = [column for column in table.columns if column.name not in _ADDED]
+    typed = cells.with_columns(_typed(column, cells[column.name]) for column in columns)
+    faults = [fault for column in columns for fault in _faults(column)] + _ROW_FAULTS.get(table.name, [])
+    text = {column.name: cells[column.name].alias(f"text of {column.name}") for column in columns}
+    reason = pl.coalesce(pl.when(bad).then(pl.lit(why)) for bad, why, _ in faults)
+    found = pl.coalesce(pl.when(bad).then(pl.col(f"text of {name}").fill_null("")) for bad, _, name in faults)
+    judged = typed.with_columns(text.values()).with_columns(reason=reason, found=found)
+    bad = judged.filter(pl.col("reason").is_not_null())
+    rejects = bad.select("reason", pl.col("found").str.slice(0, 80), "capture", "locator")
+    if cells.is_empty():
+        nothing = {"reason": "empty_snapshot", "found": "", "capture": capture.sha256, "locator": ""}
+        rejects = REJECTS.frame([nothing])
+    return table.conform(judged.filter(pl.col("reason").is_null())), rejects
+
+
+def _lines(content: bytes, capture: Capture) -> tuple[pl.DataFrame, pl.Series]:
+    cells, lines = load_csv(content, capture)
+    return cells, lines.to_frame("n").select(pl.format("line {}", "n")).to_series()
+
+
+def _parquet(content: bytes, capture: Capture) -> tuple[pl.DataFrame, pl.Series]:
+    try:
+        frame = pl.read_parquet(io.BytesIO(content))
+    # a forged footer or page makes the reader give up in its own ways, a panic among them
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as wrong:
+        found = f"the Parquet file is broken: {shown(str(wrong))}"
+        raise unreadable(capture, found, expected="a Parquet file") from None
+    cells = frame.select(_as_text(column, capture) for column in frame)
+    cells = cells.select(pl.when(pl.col(name) != "").then(pl.col(name)).alias(name) for name in cells.columns)
+    return cells, cells.select(pl.format("row {}", pl.int_range(1, pl.len() + 1))).to_series()
+
+
+def _as_text(column: pl.Series, capture: Capture) -> pl.Series:
+    """Return a typed column as the text that a CSV file would hold; binary floats and naive moments are refused."""
+    kind = column.dtype
+    if isinstance(kind, pl.Datetime) and kind.time_zone is not None:
+        return column.dt.convert_time_zone("UTC").dt.cast_time_unit("us").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
+    if isinstance(kind, pl.Time):
+        return column.dt.strftime("%H:%M:%S")
+    exact = kind.is_integer() or kind.is_decimal() or kind in (pl.String, pl.Boolean, pl.Date, pl.Null)
+    if exact or isinstance(kind, pl.Categorical | pl.Enum):
+        return column.cast(pl.String)
+    expected = "text, integers, decimals, dates and moments with a zone"
+    raise unreadable(capture, f"the column {shown(column.name)!r} is {kind}", expected=expected)
+
+
+def _complete(cells: pl.DataFrame, table: Table, capture: Capture) -> pl.DataFrame:
+    """Return the columns of `table` as text; a nullable column that is left out is null."""
+    known = [column for column in table.columns if column.name not in _ADDED]
+    names = {column.name for column in known}
+    unknown = [name for name in cells.columns if name not in names]
+    needed = [column.name for column in known if not column.nullable or column.name == "price"]
+    missing = [name for name in needed if name not in cells.columns]
+    if unknown or missing:
+        parts = ["unknown column " + ", ".join(map(shown, unknown[:5]))] * bool(unknown)
+        parts += ["missing column " + ", ".join(missing)] * bool(missing)
+        optional = ", ".join(column.name for column in known if column.name not in needed)
+        expected = f"the columns {', '.join(needed)}" + (f" and, optionally, {optional}" if optional else "")
+        raise unreadable(capture, "; ".join(parts), expected=expected)
+    added = [pl.lit(None, dtype=pl.String).alias(name) for name in sorted(names - set(cells.columns))]
+    return cells.with_columns(added)
+
+
+def _typed(column: Column, texts: pl.Series) -> pl.Series:
+    """Return `texts` in the type of `column`; null where a text does not write one."""
+    if column.name in ("time_from", "time_to"):
+        return texts.set(~texts.str.contains(f"^{_CLOCK}$").fill_null(False), None)
+    if column.name == "region":
+        return texts.fill_null("")
+    if column.dtype == pl.String:
+        return texts
+    return _TYPED[column.dtype](texts.str.strip_chars()).alias(column.name)
+
+
+def _whole(texts: pl.Series) -> pl.Series:
+    return texts.set(~texts.str.contains(r"^[0-9]{1,18}$").fill_null(False), None).cast(pl.Int64)
+
+
+def _money(texts: pl.Series) -> pl.Series:
+    exact = exact_decimals(texts)
+    rounded = exact.cast(MONEY)
+    return rounded.set((rounded.cast(SOURCE_MONEY) != exact).fill_null(True), None)
+
+
+def _flag(texts: pl.Series) -> pl.Series:
+    lower = texts.str.to_lowercase()
+    return (lower == "true").set(~lower.is_in(["true", "false"]).fill_null(False), None)
+
+
+def _day(texts: pl.Series) -> pl.Series:
+    return texts.set(~texts.str.contains(f"{_DAY}$").fill_null(False), None).str.to_date("%Y-%m-%d", strict=False)
+
+
+def _moment(texts: pl.Series) -> pl.Series:
+    full = texts.set(~texts.str.contains(rf"{_DAY}T{_CLOCK}(\.[0-9]{{1,6}})?Z$").fill_null(False), None)
+    moments = full.str.to_datetime("%Y-%m-%dT%H:%M:%S%.fZ", strict=False, time_unit="us", time_zone="UTC")
+    days = _day(texts).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    return moments.zip_with(full.is_not_null(), days)
+
+
+_TYPED: Final[dict[pl.DataType, Callable[[pl.Series], pl.Series]]] = {
+    pl.Int64(): _whole,
+    SOURCE_MONEY: exact_decimals,
+    MONEY: _money,
+    pl.Boolean(): _flag,
+    pl.Date(): _day,
+    UTC: _moment,
+}
+
+
+def _faults(column: Column) -> list[_Fault]:
+    """Return what may be wrong with one cell."""
+    name, typed, text = column.name, pl.col(column.name), pl.col(f"text of {column.name}")
+    by_type = {pl.Int64: "not_a_count", pl.Boolean: "not_a_flag"}
+    why = _REASONS.get(name) or by_type.get(column.dtype.base_type(), "not_a_date")
+    faults: list[_Fault] = []
+    if not column.nullable and name != "region":
+        faults.append((text.is_null(), "missing_field", name))
+    faults.append((typed.is_null() & text.is_not_null(), why, name))
+    allowed = sorted(CURRENCIES) if why == "unknown_currency" else column.allowed
+    if allowed:
+        faults.append((~typed.is_in(allowed), why if why == "unknown_currency" else f"unknown_{name}", name))
+    if column.lowest is not None:
+        faults.append((typed < column.lowest, why, name))
+    if column.highest is not None:
+        faults.append((typed > column.highest, why, name))
+    return faults
+
+
+_ROW_FAULTS: Final[dict[str, list[_Fault]]] = {
+    "OBSERVATIONS": [
+        (pl.col("time_from").is_null() != pl.col("time_to").is_null(), "not_a_time_window", "time_from"),
+        (pl.col("context_to") <= pl.col("context_from"), "empty_bracket", "context_to"),
+        (pl.col("valid_to") <= pl.col("valid_from"), "ends_before_it_starts", "valid_to"),
+    ],
+    "VOLUMES": [
+        (pl.col("period_end") < pl.col("period_start"), "ends_before_it_starts", "period_end"),
+        (pl.col("spend").is_not_null() & pl.col("currency").is_null(), "missing_field", "currency"),
+    ],
+    "RATES": [(pl.col("rate") <= 0, "not_a_rate", "rate")],
+}
+
+
+def parse_prices(content: bytes, capture: Capture) -> Parsed:
+    """Return observations; brackets by prompt length that overlap are rejected, all of one entry.
+
+    Raises
+    ------
+    InputDataError
+        If the bytes are neither CSV nor Parquet, or a column is unknown or missing. So do the other three.
+    """
+    rows, rejects = _parse(content, capture, tables.OBSERVATIONS)
+    clash = overlapping(rows)
+    clashing = rejected(rows.filter(clash), "overlapping_brackets", found="price")
+    return Parsed(observations=rows.filter(~clash), rejects=pl.concat([rejects, clashing]))
+
+
+def parse_volumes(content: bytes, capture: Capture) -> Parsed:
+    """Return volumes."""
+    rows, rejects = _parse(content, capture, tables.VOLUMES)
+    return Parsed(volumes=rows, rejects=rejects)
+
+
+def parse_sightings(content: bytes, capture: Capture) -> Parsed:
+    """Return sightings."""
+    rows, rejects = _parse(content, capture, tables.SIGHTINGS)
+    return Parsed(sightings=rows, rejects=rejects)
+
+
+def parse_rates(content: bytes, capture: Capture) -> Parsed:
+    """Return rates."""
+    rows, rejects = _parse(content, capture, tables.RATES)
+    return Parsed(rates=rows, rejects=rejects)
+
+
+PRICES: Final = Adapter("prices", "1", parse_prices, ("OBSERVATIONS",))
+VOLUMES: Final = Adapter("volumes", "1", parse_volumes, ("VOLUMES",))
+SIGHTINGS: Final = Adapter("sightings", "1", parse_sightings, ("SIGHTINGS",))
+RATES: Final = Adapter("rates", "1", parse_rates, ("RATES",))

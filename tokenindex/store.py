@@ -1,0 +1,303 @@
+"""The home folder: captures, registry, documents and records on a disk.
+
+*Reads* and *writes* files, atomically and flushed. *Never* changes what is stored: captures and records are named by
+their digest, and the list of captures only grows.
+
+    HOME/home.toml          settings: known_at of an archive, if it is one
+    HOME/captures.csv       one row a captured file: digest, name, adapter, source, moments, licence
+    HOME/captures/NAME      the bytes
+    HOME/tables/DIGEST/     parsed tables of a capture: a cache, made again when the adapter's version changes
+    HOME/registry.csv       the registry in use; HOME/registries/ holds every one that a record names
+    HOME/methodology/       documents besides those that tokenindex ships
+    HOME/records/INDEX/     records, by date and digest
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+import shutil
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from .adapters import Capture, Parsed, adapter
+from .errors import InputDataError, LedgerError
+from .methodology import Methodology, in_force, load
+from .record import Record, registry_digest
+from .selection import Inputs
+from .tables import REGISTRY
+from .verify import Evidence, merge
+
+COLUMNS = ("sha256", "name", "adapter", "source", "seen_at", "known_at", "licence", "reference", "adapter_version")
+Progress = Callable[[str], None]
+
+
+def shipped(name: str) -> Path:
+    """Return the folder ``methodology`` or ``sample_data`` that comes with tokenindex."""
+    installed = Path(__file__).parent / "_shipped" / name
+    return installed if installed.is_dir() else Path(__file__).parent.parent / name
+
+
+def documents(folder: Path) -> Iterator[tuple[Path, Methodology]]:
+    """Yield every methodology document below `folder`, by path."""
+    for path in sorted(folder.glob("*/*.toml")):
+        yield path, load(path.read_bytes(), where=str(path.relative_to(folder)))
+
+
+@dataclass(frozen=True)
+class Home:
+    """A home folder. Open one with `Home.open`, make one with `Home.init`."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path | str) -> Home:
+        """Return the home at `path`.
+
+        Raises
+        ------
+        LedgerError
+            If there is none.
+        """
+        home = cls(Path(path))
+        if not (home.path / "captures.csv").is_file():
+            raise LedgerError(f"{path} is not a home folder", remedy="make one with: tokenindex init HOME")
+        return home
+
+    @classmethod
+    def sample(cls) -> Home:
+        """Return the home with real figures that comes with tokenindex."""
+        return cls.open(shipped("sample_data"))
+
+    @classmethod
+    def init(cls, path: Path | str) -> Home:
+        """Make an empty home at `path` with the shipped registry.
+
+        Raises
+        ------
+        LedgerError
+            If something is there already: nothing is overwritten.
+        """
+        home = cls(Path(path))
+        if home.path.exists() and any(home.path.iterdir()):
+            raise LedgerError(f"{path} is not empty", remedy="name a folder that does not exist yet")
+        (home.path / "captures").mkdir(parents=True)
+        (home.path / "methodology").mkdir()
+        shutil.copyfile(shipped("sample_data") / "registry.csv", home.path / "registry.csv")
+        _write(home.path / "home.toml", b"# Settings of this tokenindex home.\n")
+        _write(home.path / "captures.csv", (",".join(COLUMNS) + "\n").encode())
+        return home
+
+    @cached_property
+    def known_at(self) -> datetime | None:
+        """The moment from which an archive is looked at; None for a home that grows day by day."""
+        path = self.path / "home.toml"
+        settings = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        moment = settings.pop("known_at", None)
+        if settings or (moment is not None and (not isinstance(moment, datetime) or moment.tzinfo is None)):
+            raise InputDataError(
+                f"unknown or wrong settings {sorted(settings) or moment}", where=str(path), expected="known_at = a moment with zone"
+            )
+        return moment.astimezone(UTC) if moment else None
+
+    def captures(self) -> list[Capture]:
+        """Return the facts of every captured file."""
+        return [capture for capture, _ in self._listed()]
+
+    def _listed(self) -> list[tuple[Capture, str]]:
+        path = self.path / "captures.csv"
+        found = []
+        with path.open(encoding="utf-8", newline="") as lines:
+            for number, row in enumerate(csv.DictReader(lines), start=2):
+                try:
+                    moments = {key: moment(row[key]) for key in ("seen_at", "known_at")}
+                    facts = {key: row[key] or None for key in ("licence", "reference")}
+                    names = {key: row[key] for key in ("sha256", "name", "adapter", "source")}
+                except (KeyError, ValueError, TypeError) as wrong:
+                    raise InputDataError(str(wrong), where=f"{path} line {number}", expected=", ".join(COLUMNS)) from None
+                found.append((Capture(**{**names, **facts, **moments}), row.get("adapter_version") or ""))
+        return found
+
+    def content(self, sha256: str) -> bytes | None:
+        """Return the bytes of a capture, or None if this home does not hold it."""
+        name = next((c.name for c in self.captures() if c.sha256 == sha256), None)
+        return (self.path / "captures" / name).read_bytes() if name else None
+
+    def inputs(self, *, progress: Progress = lambda _: None) -> Inputs:
+        """Return the input tables of every capture."""
+        listed = self._listed()
+        parsed = []
+        for number, (capture, version) in enumerate(listed, start=1):
+            progress(f"reading {number} of {len(listed)}: {capture.name}")
+            parsed.append(self._cached(capture, version) or self._parse(capture))
+        return merge(parsed, self.registry)
+
+    def _cached(self, capture: Capture, version: str) -> Parsed | None:
+        folder = self.path / "tables" / capture.sha256
+        if not folder.is_dir() or version != adapter(capture.adapter).version:
+            return None
+        empty = Parsed()
+        frames = {}
+        for table in empty.tables():
+            path = folder / f"{table.name.lower()}.parquet"
+            if path.exists():
+                frames[table.name.lower()] = table.conform(pl.read_parquet(path))
+        return Parsed(**frames)
+
+    def _parse(self, capture: Capture) -> Parsed:
+        path = self.path / "captures" / capture.name
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            raise InputDataError("the captured file is gone", where=str(path), expected=capture.sha256) from None
+        actual = hashlib.sha256(content).hexdigest()
+        if actual != capture.sha256:
+            raise InputDataError(
+                f"the file hashes to {actual}",
+                where=str(path),
+                expected=capture.sha256,
+                remedy="restore the captured bytes: a capture never changes",
+            )
+        return adapter(capture.adapter).parse(content, capture)
+
+    def ingest(self, file: Path, *, adapter_name: str, source: str, seen_at: datetime, known_at: datetime, **facts: Any) -> Parsed | None:
+        """Store a captured file and its tables; return what it held, or None if it was stored before.
+
+        Nothing is stored if the file cannot be read or a row does not fit its table.
+        """
+        content = file.read_bytes()
+        reader = adapter(adapter_name)
+        digest = hashlib.sha256(content).hexdigest()
+        name = f"{seen_at:%Y-%m-%d}_{digest[:12]}_{file.name}"
+        capture = Capture(digest, name, adapter_name, source, seen_at, known_at, **facts)
+        if any(c.sha256 == digest for c in self.captures()):
+            return None
+        # errors name the file as the user knows it
+        parsed = reader.parse(content, Capture(**{**vars(capture), "name": file.name})).checked(where=file.name)
+        _write(self.path / "captures" / name, content)
+        folder = self.path / "tables" / digest
+        folder.mkdir(parents=True, exist_ok=True)
+        for table, frame in parsed.tables().items():
+            if len(frame):
+                buffer = io.BytesIO()
+                frame.write_parquet(buffer)
+                _write(folder / f"{table.name.lower()}.parquet", buffer.getvalue())
+        self._list(capture, reader.version)
+        return parsed
+
+    def _list(self, capture: Capture, version: str) -> None:
+        line = io.StringIO()
+        moments = {key: f"{getattr(capture, key):%Y-%m-%dT%H:%M:%SZ}" for key in ("seen_at", "known_at")}
+        csv.DictWriter(line, COLUMNS, lineterminator="\n").writerow({**vars(capture), **moments, "adapter_version": version})
+        path = self.path / "captures.csv"
+        _write(path, path.read_bytes() + line.getvalue().encode())
+
+    @cached_property
+    def registry(self) -> pl.DataFrame:
+        """The registry in use."""
+        return read_registry(self.path / "registry.csv")
+
+    def documents(self) -> list[Methodology]:
+        """Return the shipped documents and those of this home."""
+        shipped_ones = documents(shipped("methodology"))
+        return [m for _, m in (*shipped_ones, *documents(self.path / "methodology"))]
+
+    def methodology(self, index: str, day: date) -> Methodology:
+        """Return the version of `index`, or of a component of it (``tix.output``), in force on `day`."""
+        return in_force(self.documents(), index=index, day=day)
+
+    def save(self, record: Record) -> Path:
+        """Store a record and the registry it names; storing the same record again changes nothing."""
+        held = record.document
+        folder = self.path / "records" / held["index"]
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{held['fixing_date']}_{record.sha256[:16]}.json"
+        registries = self.path / "registries"
+        registries.mkdir(exist_ok=True)
+        kept = registries / f"{registry_digest(self.registry)}.csv"
+        if not kept.exists():
+            _write(kept, (self.path / "registry.csv").read_bytes())
+        if not path.exists():
+            _write(path, record.content)
+        return path
+
+    def evidence(self) -> Evidence:
+        """Return where verification finds the captures, documents and registries of this home."""
+        known = {m.sha256: m for m in self.documents()}
+        return Evidence(self.content, known.get, self._registry, self.methodology)
+
+    def _registry(self, digest: str) -> pl.DataFrame | None:
+        kept = self.path / "registries" / f"{digest}.csv"
+        frame = read_registry(kept) if kept.exists() else self.registry
+        return frame if registry_digest(frame) == digest else None
+
+    def __repr__(self) -> str:
+        return f"<Home {self.path} with {len(self.captures())} captures>"
+
+
+def read_registry(path: Path) -> pl.DataFrame:
+    """Return the REGISTRY of a CSV file.
+
+    Raises
+    ------
+    InputDataError
+        If a column is missing or unknown, or a cell is empty or not a date where it must be.
+    """
+    try:
+        text = pl.read_csv(path, infer_schema=False)
+    except (pl.exceptions.PolarsError, OSError) as wrong:
+        raise InputDataError(str(wrong).split("\n")[0], where=str(path), expected="the registry as CSV") from None
+    names = [c.name for c in REGISTRY.columns]
+    if set(text.columns) != set(names):
+        raise InputDataError(f"the columns are {', '.join(text.columns)}", where=str(path), expected=", ".join(names))
+    for column in REGISTRY.columns:
+        bad = text[column.name].is_null() if not column.nullable else pl.Series([False] * len(text), dtype=pl.Boolean)
+        if column.dtype == pl.Date:
+            bad |= text[column.name].is_not_null() & text[column.name].str.to_date("%Y-%m-%d", strict=False).is_null()
+        if column.allowed:
+            bad |= ~text[column.name].is_in(list(column.allowed))
+        if bad.any():
+            row = int(bad.arg_true()[0])
+            expected = " or ".join(column.allowed) or ("a date" if column.dtype == pl.Date else "some text")
+            raise InputDataError(
+                f"column {column.name} holds {text[column.name][row]!r}", where=f"{path} line {row + 2}", expected=expected
+            )
+    dates = [pl.col(c.name).str.to_date("%Y-%m-%d") for c in REGISTRY.columns if c.dtype == pl.Date]
+    return REGISTRY.conform(text.with_columns(dates))
+
+
+def moment(text: str) -> datetime:
+    """Return an ISO moment, or midnight UTC of an ISO date, in UTC."""
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        if len(text) > 10:
+            raise ValueError(f"{text!r} has no zone")
+        found = found.replace(tzinfo=UTC)
+    return found.astimezone(UTC)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file so that it is whole or absent, also after a crash: a flushed temporary is renamed into place."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
