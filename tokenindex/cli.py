@@ -1,0 +1,524 @@
+"""The command line.
+
+*Reads* arguments and a home folder. *Writes* the answer to stdout and everything else to stderr. *Never* calculates:
+each command is a few calls of the library.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import __version__
+from .errors import DeterminationError, InputDataError, TokenIndexError, VerificationError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from .determination import Determination
+    from .methodology import Methodology
+    from .selection import Inputs
+    from .store import Home
+
+Answer = tuple[str, Any]
+"""The text for people, and the same as JSON."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code: 0, 2 for wrong usage, or the code of the error family."""
+    options = _parser().parse_args(arguments)
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        text, content = options.run(options)
+    except TokenIndexError as error:
+        _talk(f"{type(error).__name__}: {error}\n(to be solved by {error.who})")
+        if options.json:
+            facts = {k: getattr(error, k) for k in ("found", "expected", "remedy", "where", "who")}
+            print(json.dumps({"error": type(error).__name__, **facts}, indent=2))
+        return error.exit_code
+    except KeyboardInterrupt:
+        _talk("interrupted; nothing that was stored is changed")
+        return 130
+    print(json.dumps(content, indent=2, default=str) if options.json else text)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="tokenindex", description="Benchmark fixings of AI-model token prices that an outsider can reproduce."
+    )
+    parser.add_argument("--version", action="version", version=f"tokenindex {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--json", action="store_true", help="print the answer as JSON")
+    homed = argparse.ArgumentParser(add_help=False, parents=[shared])
+    homed.add_argument("--home", type=Path, help="home folder; without it the shipped sample data are used, read only")
+    timed = argparse.ArgumentParser(add_help=False, parents=[homed])
+    timed.add_argument(
+        "--known-at",
+        metavar="WHEN",
+        help="'cut-off': each fixing as first published; or a moment: as recomputed with what was known then "
+        "(without it: what home.toml says, else cut-off)",
+    )
+
+    def command(name: str, run: Callable[..., Answer], text: str, parent: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, parents=[parent], help=text, description=text)
+        made.set_defaults(run=run)
+        return made
+
+    made = command("init", _init, "Make an empty home folder.", shared)
+    made.add_argument("folder", type=Path)
+
+    made = command("ingest", _ingest, "Store a captured file in a home folder, after reading and checking it.", homed)
+    made.add_argument("file", type=Path)
+    made.add_argument("--adapter", required=True, help="the adapter that reads it")
+    made.add_argument("--source", required=True, help="the name of the source, as the methodology and the registry use it")
+    made.add_argument("--seen-at", required=True, type=_moment, metavar="WHEN", help="when the source was looked at")
+    made.add_argument("--known-at", type=_moment, metavar="WHEN", help="when it could be known (without it: --seen-at)")
+    made.add_argument("--licence", help="licence of the figures")
+    made.add_argument("--reference", help="address the file came from")
+
+    made = command("fix", _fix, "Determine the fixing of one date.", timed)
+    made.add_argument("index", help="index, or index.component, such as tix or tix.output")
+    made.add_argument("--date", required=True, type=_date)
+    made.add_argument("--record", type=Path, metavar="FILE", help="write the record there instead of into the home")
+
+    made = command("backfill", _backfill, "Determine the fixings of many dates at once.", timed)
+    made.add_argument("index")
+    made.add_argument("--from", required=True, type=_date, dest="start")
+    made.add_argument("--to", required=True, type=_date, dest="end")
+    made.add_argument("--records", type=Path, metavar="FOLDER", help="write the record of every date there")
+
+    made = command("explain", _explain, "Say what entered a fixing, what did not and why, and who moved it.", timed)
+    made.add_argument("index")
+    made.add_argument("--date", required=True, type=_date)
+    made.add_argument("--constituent", help="show the observations of one constituent")
+
+    made = command("verify", _verify, "Repeat a record from its captures and its document.", homed)
+    made.add_argument("record", type=Path)
+    made.add_argument("--digest", help="the published digest, or the first digits of it")
+
+    made = command("unmapped", _unmapped, "List what the registry does not know, by volume.", homed)
+    made.add_argument("--prices", action="store_true", help="list sellers of prices instead, by number of observations")
+
+    made = command("tables", _tables, "Describe the tables: columns, types, units, meanings.", shared)
+
+    made = commands.add_parser("methodology", help="Check, describe or compare methodology documents.")
+    verbs = made.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for name, run, text in (
+        ("check", _check, "Load documents and print their digests."),
+        ("describe", _describe, "Print a document as text, rule by rule."),
+        ("diff", _diff, "Print every key in which two documents differ."),
+    ):
+        verb = verbs.add_parser(name, parents=[homed], help=text, description=text)
+        verb.set_defaults(run=run)
+        verb.add_argument(
+            "documents",
+            nargs={"check": "*", "describe": 1, "diff": 2}[name],
+            help="a TOML file, an index, or index@version" + ("; none: every known document" if name == "check" else ""),
+        )
+    return parser
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date: expected YYYY-MM-DD") from None
+
+
+def _moment(text: str) -> datetime:
+    from .store import moment
+
+    try:
+        return moment(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a moment: expected YYYY-MM-DDTHH:MM:SSZ") from None
+
+
+def _talk(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _progress(text: str) -> None:
+    """Show one line of progress: on a terminal it replaces the one before, elsewhere nothing is printed."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def _home(options: argparse.Namespace) -> Home:
+    from .store import Home
+
+    if options.home:
+        return Home.open(options.home)
+    _talk("(no --home: using the shipped sample data)")
+    return Home.sample()
+
+
+def _own_home(options: argparse.Namespace) -> Home:
+    from .store import Home
+
+    if not options.home:
+        raise InputDataError("no home is named", expected="--home HOME", remedy="make one with: tokenindex init HOME")
+    return Home.open(options.home)
+
+
+def _known(options: argparse.Namespace, home: Home) -> datetime | None:
+    if options.known_at is None:
+        return home.known_at
+    if options.known_at == "cut-off":
+        return None
+    try:
+        return _moment(options.known_at)
+    except argparse.ArgumentTypeError as wrong:
+        raise DeterminationError(str(wrong), where="--known-at", expected="'cut-off' or a moment") from None
+
+
+def _determine(options: argparse.Namespace, home: Home, dates: Sequence[date]) -> tuple[Determination, Inputs]:
+    from .determination import determine
+
+    methodology = home.methodology(options.index, max(dates))
+    inputs = home.inputs(progress=_progress)
+    _progress(f"determining {len(dates)} fixings of {methodology.index}")
+    found = determine(methodology, inputs, dates=dates, known_at=_known(options, home))
+    _progress("")
+    for note in found.notes:
+        _talk(f"note: {note}")
+    return found, inputs
+
+
+def _init(options: argparse.Namespace) -> Answer:
+    from .store import Home
+
+    home = Home.init(options.folder)
+    return f"made {home.path} with {len(home.registry)} rows of registry", {"home": str(home.path)}
+
+
+def _ingest(options: argparse.Namespace) -> Answer:
+    home = _own_home(options)
+    if not options.file.is_file():
+        raise InputDataError("there is no such file", where=str(options.file), expected="a captured file")
+    known_at = options.known_at or options.seen_at
+    parsed = home.ingest(
+        options.file,
+        adapter_name=options.adapter,
+        source=options.source,
+        seen_at=options.seen_at,
+        known_at=known_at,
+        licence=options.licence,
+        reference=options.reference,
+    )
+    if parsed is None:
+        return "these bytes are stored already; nothing changed", {"stored": False}
+    sizes = {table.name: len(frame) for table, frame in parsed.tables().items() if len(frame)}
+    reasons = dict(parsed.rejects.group_by("reason").len().sort("reason").iter_rows())
+    lines = [f"{n:>9,} {name}" for name, n in sizes.items()]
+    lines += [f"{n:>9,} rejected: {reason}" for reason, n in reasons.items()]
+    return "\n".join(["stored"] + lines), {"stored": True, "rows": sizes, "rejects": reasons}
+
+
+def _fix(options: argparse.Namespace) -> Answer:
+    from .record import record
+
+    home = _home(options)
+    found, inputs = _determine(options, home, [options.date])
+    made = record(found, options.date, inputs=inputs, captures=home.captures())
+    stored = _store(options, home, made)
+    fixing = found.fixing(options.date)
+    text = fixing_text(found, fixing) + f"\nrecord      {made.sha256}" + (f"\nwritten to  {stored}" if stored else "")
+    return text, {**made.document["fixing"], "record": made.sha256, "written_to": str(stored) if stored else None}
+
+
+def _store(options: argparse.Namespace, home: Home, made: Any) -> Path | None:
+    """Write a record to --record, or into a home of one's own; the shipped sample is never written to."""
+    if options.record:
+        path: Path = options.record
+        if path.exists() and path.read_bytes() != made.content:
+            raise InputDataError("another record stands there", where=str(path), remedy="name another file")
+        path.write_bytes(made.content)
+        return path
+    return home.save(made) if options.home else None
+
+
+def fixing_text(found: Determination, fixing: dict[str, Any]) -> str:
+    """Return a fixing as lines for people."""
+    m = found.methodology
+    known = f"as known at {found.known_at:%Y-%m-%d %H:%M}Z" if found.known_at else "as known at the cut-off"
+    lines = [f"{m.index} {m.version}  {fixing['fixing_date']}  {m.identity.name}"]
+    lines.append(f"status      {fixing['status']} (rung {fixing['rung']})" + (f": {fixing['reason']}" if fixing["reason"] else ""))
+    if fixing["price"] is not None:
+        decimals = m.publication.price_decimals
+        lines.append(f"price       {fixing['price']:.{decimals}f} {fixing['currency']} per million tokens")
+    if fixing["level"] is not None:
+        lines.append(f"level       {fixing['level']:.{m.publication.level_decimals}f}")
+    if fixing["constituents"]:
+        lines.append(
+            f"from        {fixing['constituents']} of {fixing['members']} constituents of {fixing['vendors']} vendors"
+            + (f", {fixing['carried']} with a price carried from before" if fixing["carried"] else "")
+        )
+        volume = f"; {fixing['volume_coverage']:.1%} of {int(fixing['volume']):,} known tokens" if fixing["volume"] else ""
+        lines.append(f"coverage    {fixing['coverage']:.1%} of the weight{volume}")
+        spread = " / ".join(f"{fixing[p]:.3f}" for p in ("p01", "p25", "p75", "p99"))
+        lines.append(f"percentiles {spread} (1, 25, 75, 99, by volume)")
+        tiers = ", ".join(f"tier {t} {fixing[f'weight_tier_{t}']:.1%}" for t in (1, 2, 3))
+        lines.append(f"weight from {tiers}")
+    lines.append(f"cut-off     {m.calendar.cut_off_at(fixing['fixing_date']):%Y-%m-%d %H:%M}Z, {known}")
+    return "\n".join(lines)
+
+
+def _backfill(options: argparse.Namespace) -> Answer:
+    from .record import record
+
+    home = _home(options)
+    methodology = home.methodology(options.index, options.end)
+    dates = methodology.calendar.between(options.start, options.end)
+    if not dates:
+        raise DeterminationError("no fixing dates in that range", expected="--from before --to")
+    found, inputs = _determine(options, home, dates)
+    folder = options.records
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+    for number, day in enumerate(dates if folder or options.home else [], start=1):
+        _progress(f"record {number} of {len(dates)}: {day}")
+        made = record(found, day, inputs=inputs, captures=home.captures())
+        if folder:
+            (folder / f"{methodology.index}_{day}.json").write_bytes(made.content)
+        else:
+            home.save(made)
+    _progress("")
+    shown = ("fixing_date", "status", "price", "level", "constituents", "carried", "coverage", "reason")
+    rows = [_short_row(methodology, row) for row in found.fixings.iter_rows(named=True)]
+    counts = ", ".join(f"{n} {status}" for status, n in found.fixings["status"].value_counts(sort=True).iter_rows())
+    _talk(f"{methodology.index} {methodology.version}: {counts}")
+    return columns(shown, rows), [{k: v for k, v in row.items()} for row in found.fixings.iter_rows(named=True)]
+
+
+def _short_row(m: Methodology, row: dict[str, Any]) -> list[str]:
+    def number(key: str, decimals: int) -> str:
+        return "" if row[key] is None else f"{row[key]:.{decimals}f}"
+
+    return [
+        str(row["fixing_date"]),
+        row["status"],
+        number("price", m.publication.price_decimals),
+        number("level", m.publication.level_decimals),
+        str(row["constituents"]),
+        str(row["carried"]),
+        number("coverage", 3),
+        row["reason"] or "",
+    ]
+
+
+def columns(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as aligned columns under their names; numbers stand right."""
+    widths = [max(len(names[k]), *(len(row[k]) for row in rows), 1) if rows else len(names[k]) for k in range(len(names))]
+    right = [all(not row[k] or row[k][0] in "-0123456789" for row in rows) for k in range(len(names))]
+    cells = [[c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True)] for row in (names, *rows)]
+    return "\n".join("  ".join(row).rstrip() for row in cells)
+
+
+def _explain(options: argparse.Namespace) -> Answer:
+    home = _home(options)
+    methodology = home.methodology(options.index, options.date)
+    number = methodology.calendar.number(options.date)
+    dates = [d for d in methodology.calendar.dates[max(0, number - 1) : number + 1]]
+    found, _ = _determine(options, home, dates)
+    parts = [fixing_text(found, found.fixing(options.date)), *_explained(found, options)]
+    content = {
+        "fixing": found.fixing(options.date),
+        "constituents": found.constituents_on(options.date).to_dicts(),
+        "elementary": found.elementary_on(options.date).to_dicts(),
+        "excluded": dict(_reasons(found.observations_on(options.date), "excluded_by")),
+        "moved": _moved(found, dates)[1],
+    }
+    return "\n\n".join(parts), content
+
+
+def _reasons(frame: pl.DataFrame, column: str) -> list[tuple[str, int]]:
+    counts = frame.group_by(column).len().sort("len", column, descending=[True, False]).iter_rows()
+    return [(reason or "used", n) for reason, n in counts]
+
+
+def _explained(found: Determination, options: argparse.Namespace) -> list[str]:
+    import polars as pl
+
+    day = options.date
+    observations, constituents = found.observations_on(day), found.constituents_on(day)
+    if options.constituent:
+        return _one_constituent(found, options)
+    seen = columns(("observations", "number"), [[r, f"{n}"] for r, n in _reasons(observations, "excluded_by")])
+    members = constituents.filter(pl.col("quantity").is_not_null()).sort("weight", descending=True)
+    shown = ("constituent", "weight", "price in use", "observed for", "tier", "sources", "why not today's")
+    rows = [
+        [
+            r["constituent"],
+            f"{r['weight']:.4f}",
+            "" if r["used_price"] is None else f"{r['used_price']:.6f}",
+            str(r["used_date"] or "-"),
+            str(r["source_tier"] or "-"),
+            str(r["sources"] or "-"),
+            r["outlier_by"] or r["excluded_by"] or "",
+        ]
+        for r in members.iter_rows(named=True)
+    ]
+    return [seen, columns(shown, rows), _moved(found, list(found.dates))[0]]
+
+
+def _moved(found: Determination, dates: list[date]) -> tuple[str, Any]:
+    from .contributions import contributions
+
+    if len(dates) < 2:
+        return "no date before to compare with", None
+    try:
+        frame = contributions(found, start=dates[0], end=dates[1])
+    except DeterminationError as why:
+        return f"what moved it since {dates[0]}: {why}", None
+    moved = [r for r in frame.iter_rows(named=True) if r["contribution"]]
+    rows = [[r["constituent"], *(f"{r[k]:.9f}" for k in ("price_effect", "mix_effect", "contribution"))] for r in moved[:12]]
+    head = f"what moved it since {dates[0]}" + ("" if moved else ": nothing")
+    more = f"\nand {len(moved) - 12} more" if len(moved) > 12 else ""
+    body = "\n" + columns(("constituent", "by price", "by mix", "together"), rows) + more if moved else ""
+    return head + body, moved
+
+
+def _one_constituent(found: Determination, options: argparse.Namespace) -> list[str]:
+    import polars as pl
+
+    observations = found.observations_on(options.date).filter(pl.col("constituent") == options.constituent)
+    if observations.is_empty():
+        raise DeterminationError(f"no observation of {options.constituent!r}", expected="vendor/model as in the registry")
+    shown = ("source", "provider", "model", "component", "service_tier", "price", "unit", "standard_price", "excluded_by", "locator")
+    rows = [[f"{r[k]:f}" if k == "standard_price" and r[k] is not None else str(r[k] or "") for k in shown] for r in observations.iter_rows(named=True)]
+    elementary = found.elementary_on(options.date).filter(pl.col("constituent") == options.constituent)
+    facts = ("component", "parts", "price", "imputed_from", "source_tier", "quotes", "agreeing", "excluded_by")
+    return [
+        columns(shown, rows),
+        columns(facts, [["" if r[k] is None else str(r[k]) for k in facts] for r in elementary.iter_rows(named=True)]),
+    ]
+
+
+def _verify(options: argparse.Namespace) -> Answer:
+    from .verify import verify
+
+    if not options.record.is_file():
+        raise VerificationError("there is no such file", where=str(options.record), expected="a record")
+    home = _home(options)
+    steps = []
+    for step in verify(options.record.read_bytes(), evidence=home.evidence(), expected_sha256=options.digest):
+        steps.append(step)
+        _talk(str(step))
+    return "verified: the record was reproduced bit for bit", {"verified": True, "steps": [vars(s) for s in steps]}
+
+
+def _unmapped(options: argparse.Namespace) -> Answer:
+    import polars as pl
+
+    from .selection import SELLER
+
+    inputs = _home(options).inputs(progress=_progress)
+    _progress("")
+    key = list(SELLER)
+    frame, amount = (inputs.observations, pl.len()) if options.prices else (inputs.volumes, pl.col("tokens").cast(pl.Int128).sum())
+    measure = "observations" if options.prices else "tokens"
+    totals = frame.group_by(key).agg(amount.alias(measure))
+    unknown = totals.join(inputs.registry.select(key), on=key, how="anti").sort(pl.col(measure), *key, descending=[True, *(False for _ in key)])
+    whole = int(totals[measure].sum() or 0)
+    rows = [[*row[:3], f"{row[3]:,}", f"{row[3] / whole:.2%}"] for row in unknown.iter_rows()]
+    content = [{**dict(zip((*key, measure), row, strict=True)), "share": row[3] / whole} for row in unknown.iter_rows()]
+    return columns((*key, measure, "share"), rows), content
+
+
+def _tables(options: argparse.Namespace) -> Answer:
+    from .tables import TABLES
+
+    content = {
+        t.name: [{k: str(getattr(c, k)) for k in ("name", "dtype", "unit", "owner", "nullable", "meaning")} for c in t.columns]
+        for t in TABLES
+    }
+    return "\n".join(t.document() for t in TABLES), content
+
+
+def _documents(options: argparse.Namespace) -> list[Methodology]:
+    """Return the documents that the words of the command line name."""
+    from .errors import MethodologyError
+    from .methodology import load
+    from .store import Home
+
+    known = (Home.open(options.home) if options.home else Home.sample()).documents()
+    found: list[Methodology] = [] if options.documents else known
+    for word in options.documents:
+        path = Path(word)
+        if path.suffix == ".toml":
+            if not path.is_file():
+                raise MethodologyError("there is no such file", where=word, expected="a TOML document")
+            found.append(load(path.read_bytes(), where=word))
+            continue
+        index, _, version = word.partition("@")
+        same = [m for m in known if m.identity.index == index and version in ("", m.version)]
+        if not same:
+            names = ", ".join(sorted(f"{m.identity.index}@{m.version}" for m in known))
+            raise MethodologyError("no such document", where=word, expected=f"a TOML file or one of {names}")
+        found.append(max(same, key=lambda m: m.identity.effective_from))
+    return found
+
+
+def _check(options: argparse.Namespace) -> Answer:
+    found = _documents(options)
+    shown = ("index", "version", "in force from", "document", "meaning")
+    rows = [[m.index, m.version, str(m.identity.effective_from), m.sha256, m.meaning] for m in found]
+    return columns(shown, rows), [dict(zip(shown, row, strict=True)) for row in rows]
+
+
+def _describe(options: argparse.Namespace) -> Answer:
+    from .methodology import ORDER
+    from .rules import RULES
+
+    (m,) = _documents(options)
+    lines = [f"{m.identity.name} ({m.index} {m.version})", f"document {m.sha256}", ""]
+    first = {name: (inspect.getdoc(rule) or "").split("\n")[0] for slot in RULES.values() for name, rule in slot.items()}
+    for section in ORDER:
+        lines.append(section)
+        entries = m.tables[section] if isinstance(m.tables[section], list) else [m.tables[section]]
+        for entry in entries:
+            rule = entry.get("rule")
+            if rule:
+                lines.append(f"  {rule}: {first[rule]}")
+            for key, found in entry.items():
+                if isinstance(found, list) and found and isinstance(found[0], dict):
+                    lines += [f"    {key}: " + ", ".join(f"{k} {_words(v)}" for k, v in part.items()) for part in found]
+                elif key != "rule":
+                    lines.append(f"    {key}: {_words(found)}")
+        lines.append("")
+    return "\n".join(lines).rstrip(), dict(m.tables)
+
+
+def _words(found: Any) -> str:
+    if isinstance(found, list):
+        return ", ".join(repr(x) if x == "" else str(x) for x in found) or "(none)"
+    if isinstance(found, dict):
+        return ", ".join(f"{k} {v}" for k, v in found.items()) or "(none)"
+    return str(found)
+
+
+def _diff(options: argparse.Namespace) -> Answer:
+    from .methodology import differences
+
+    old, new = _documents(options)
+    found = differences(old, new)
+    same = "the documents mean the same" + ("" if old.sha256 == new.sha256 else ", in other words")
+    return columns(("key", "old", "new"), [list(row) for row in found]) if found else same, [
+        dict(zip(("key", "old", "new"), row, strict=True)) for row in found
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
