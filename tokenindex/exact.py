@@ -107,7 +107,7 @@ def to_decimal(number: int, *, scale: int) -> Decimal:
 
 def money(column: str) -> pl.Expr:
     """Return a nano column as the public ``decimal128(38, 9)`` in currency units."""
-    return (pl.col(column).cast(WIDE) * pl.lit(Decimal("1e-9"), dtype=MONEY)).cast(MONEY)
+    return (pl.col(column).cast(WIDE) * pl.lit("0.000000001").cast(MONEY)).cast(MONEY)
 
 
 def nano(column: str) -> pl.Expr:

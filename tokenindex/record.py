@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from decimal import Decimal
 from typing import Any, Final
 
 import polars as pl
@@ -20,7 +19,8 @@ from . import __version__
 from .adapters import Capture, adapter
 from .determination import Determination
 from .selection import Inputs, visible
-from .tables import FIXINGS
+from .tables import BASKET, CONSTITUENTS, ELEMENTARY, FIXINGS, REGISTRY, STANDARDISED, Column, Table
+from .tables import UTC as UTC_TIME
 
 FORMAT: Final = "tokenindex record 1"
 LEFT_OUT: Final = ("unmapped", "not_in_universe")
@@ -67,24 +67,25 @@ def record(determination: Determination, day: date, *, inputs: Inputs, captures:
     known = used_captures(determination, day, inputs=inputs, captures=captures)
     observations = determination.observations_on(day)
     concerns = ~pl.col("excluded_by").is_in(list(LEFT_OUT)).fill_null(False)
+    fixing = table(determination.fixings.filter(pl.col("fixing_date") == day), FIXINGS)
     content = {
         "record": FORMAT,
         "index": methodology.index,
         "version": methodology.version,
         "component": methodology.component,
         "fixing_date": day.isoformat(),
-        "cut_off": _plain(methodology.calendar.cut_off_at(day)),
-        "known_at": _plain(determination.known_at) if determination.known_at else "cut-off",
+        "cut_off": _moment(methodology.calendar.cut_off_at(day)),
+        "known_at": _moment(determination.known_at) if determination.known_at else "cut-off",
         "methodology": {"sha256": methodology.sha256, "meaning": methodology.meaning},
         "registry": registry_digest(inputs.registry),
         "software": {"tokenindex": __version__, "adapters": {c.adapter: adapter(c.adapter).version for c in known}},
         "captures": [_capture(c) for c in known],
-        "fixing": {c.name: _plain(determination.fixing(day)[c.name]) for c in FIXINGS.columns},
+        "fixing": dict(zip(fixing["columns"], fixing["rows"][0], strict=True)),
         "notes": list(determination.notes),
-        "basket": table(determination.basket),
-        "constituents": table(determination.constituents_on(day)),
-        "elementary": table(determination.elementary_on(day)),
-        "observations": table(observations.filter(concerns)),
+        "basket": table(determination.basket, BASKET),
+        "constituents": table(determination.constituents_on(day), CONSTITUENTS),
+        "elementary": table(determination.elementary_on(day), ELEMENTARY),
+        "observations": table(observations.filter(concerns), STANDARDISED),
         "left_out": {r: observations.filter(pl.col("excluded_by") == r).height for r in LEFT_OUT},
     }
     return Record(canonical(content))
@@ -111,35 +112,36 @@ def used_captures(
 
 
 def canonical(content: Any) -> bytes:
-    """Return RFC 8785 canonical JSON of objects with ASCII keys, texts, integers below 2**53, lists and nulls."""
+    """Return RFC 8785 canonical JSON of objects with ASCII keys, texts, integers below 2**53, booleans, lists and nulls."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.encode("utf-8")
 
 
-def table(frame: pl.DataFrame) -> dict[str, Any]:
-    """Return a frame as ``{"columns": […], "rows": [[…], …]}`` in the order it has."""
-    return {"columns": frame.columns, "rows": [[_plain(cell) for cell in row] for row in frame.iter_rows()]}
+def table(frame: pl.DataFrame, definition: Table) -> dict[str, Any]:
+    """Return a frame as ``{"columns": […], "rows": [[…], …]}`` in the order it has; decimals and tokens are text."""
+    cells = frame.select(_cells(column) for column in definition.columns)
+    return {"columns": cells.columns, "rows": [list(row) for row in cells.iter_rows()]}
+
+
+def _cells(column: Column) -> pl.Expr:
+    cell = pl.col(column.name)
+    if column.dtype == UTC_TIME:
+        return cell.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
+    if column.unit == "tokens" or column.dtype == pl.Date or isinstance(column.dtype, pl.Decimal):
+        return cell.cast(pl.String)
+    return cell
 
 
 def registry_digest(registry: pl.DataFrame) -> str:
     """Return the SHA-256 of the registry's rows in canonical order and form."""
-    rows = table(registry.sort(registry.columns, nulls_last=True))
+    rows = table(registry.sort(registry.columns, nulls_last=True), REGISTRY)
     return hashlib.sha256(canonical(rows)).hexdigest()
 
 
-def _plain(cell: Any) -> Any:
-    """Return a cell as JSON: decimals, dates and moments as text; integers of 2**53 and more as text."""
-    if isinstance(cell, Decimal):
-        return format(cell, "f")
-    if isinstance(cell, datetime):
-        return cell.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").replace(".000000Z", "Z")
-    if isinstance(cell, date):
-        return cell.isoformat()
-    if isinstance(cell, int) and not isinstance(cell, bool) and abs(cell) >= 2**53:
-        return str(cell)
-    return cell
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _capture(c: Capture) -> dict[str, Any]:
-    names: Sequence[str] = ("sha256", "name", "adapter", "source", "seen_at", "known_at")
-    return {name: _plain(getattr(c, name)) for name in names}
+def _capture(c: Capture) -> dict[str, str]:
+    names = {name: getattr(c, name) for name in ("sha256", "name", "adapter", "source")}
+    return {**names, "seen_at": _moment(c.seen_at), "known_at": _moment(c.known_at)}

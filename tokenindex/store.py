@@ -30,7 +30,7 @@ from typing import Any
 import polars as pl
 
 from .adapters import Capture, Parsed, adapter
-from .errors import InputDataError, LedgerError
+from .errors import InputDataError, LedgerError, MethodologyError
 from .methodology import Methodology, in_force, load
 from .record import Record, registry_digest
 from .selection import Inputs
@@ -47,10 +47,19 @@ def shipped(name: str) -> Path:
     return installed if installed.is_dir() else Path(__file__).parent.parent / name
 
 
-def documents(folder: Path) -> Iterator[tuple[Path, Methodology]]:
-    """Yield every methodology document below `folder`, by path."""
-    for path in sorted(folder.glob("*/*.toml")):
-        yield path, load(path.read_bytes(), where=str(path.relative_to(folder)))
+def documents(folder: Path, index: str = "*") -> Iterator[Methodology]:
+    """Yield the methodology documents ``folder/INDEX/VERSION.toml``, by path.
+
+    Raises
+    ------
+    MethodologyError
+        If a document stands under another name than the index and version it defines.
+    """
+    for path in sorted(folder.glob(f"{index}/*.toml")):
+        found = load(path.read_bytes(), where=str(path.relative_to(folder)))
+        if (path.parent.name, path.stem) != (found.identity.index, found.version):
+            raise MethodologyError(f"the document defines {found.index} {found.version}", where=str(path))
+        yield found
 
 
 @dataclass(frozen=True)
@@ -206,14 +215,15 @@ class Home:
         """The registry in use."""
         return read_registry(self.path / "registry.csv")
 
-    def documents(self) -> list[Methodology]:
-        """Return the shipped documents and those of this home."""
-        shipped_ones = documents(shipped("methodology"))
-        return [m for _, m in (*shipped_ones, *documents(self.path / "methodology"))]
+    def documents(self, index: str = "*") -> list[Methodology]:
+        """Return the shipped documents and those of this home, of one index or of all."""
+        return [*documents(shipped("methodology"), index), *documents(self.path / "methodology", index)]
 
     def methodology(self, index: str, day: date) -> Methodology:
         """Return the version of `index`, or of a component of it (``tix.output``), in force on `day`."""
-        return in_force(self.documents(), index=index, day=day)
+        name = index.partition(".")[0]
+        known = self.documents(name) if name.replace("-", "").isalnum() else []
+        return in_force(known or self.documents(), index=index, day=day)
 
     def save(self, record: Record) -> Path:
         """Store a record and the registry it names; storing the same record again changes nothing."""

@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from importlib.metadata import entry_points
 from typing import Any, Final
 
@@ -159,11 +159,11 @@ class Rows:
             self.reject("not_a_price", found, locator=locator)
             return
         try:
-            number = parse_decimal(str(found).strip())
+            price = parse_decimal(str(found).strip())
         except ValueError:
             self.reject("not_a_price", found, locator=locator)
             return
-        self._observations.append({**self._common, **fields, "price": number, "locator": locator})
+        self._observations.append({**self._common, **fields, "price": price, "locator": locator})
 
     def quotes(
         self,
@@ -295,7 +295,7 @@ def load_json(content: bytes, capture: Capture, *, expected: type[Any]) -> Any:
     """
     try:
         text = content.decode("utf-8-sig")
-        found = json.loads(text, parse_float=Decimal, parse_constant=str)
+        found = json.loads(text, parse_float=number, parse_constant=str)
     except UnicodeDecodeError as wrong:
         raise unreadable(capture, f"byte {wrong.start} is not UTF-8", expected="UTF-8 JSON") from None
     except json.JSONDecodeError as wrong:
@@ -310,6 +310,14 @@ def load_json(content: bytes, capture: Capture, *, expected: type[Any]) -> Any:
     if re.search(r"\\u[dD][89a-fA-F]", text) and not _is_unicode(found):
         raise unreadable(capture, "a string holds half a surrogate pair", expected="Unicode text")
     return found
+
+
+def number(text: str) -> Decimal | str:
+    """Return the decimal that `text` writes, or the text itself if no decimal can hold its exponent."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return text
 
 
 def _is_unicode(found: object) -> bool:
@@ -426,6 +434,7 @@ __all__ = [
     "in_utc",
     "load_csv",
     "load_json",
+    "number",
     "overlapping",
     "pointer",
     "rejected",

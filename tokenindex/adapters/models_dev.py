@@ -17,11 +17,10 @@ import tomllib
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Final
 
 from ..units import SERVICE_TIERS
-from . import Adapter, Capture, Parsed, Quote, Rows, unreadable
+from . import Adapter, Capture, Parsed, Quote, Rows, number, unreadable
 
 UNPACKED_MAX: Final = 64 * 2**20
 """Largest size of the unpacked archive, in bytes."""
@@ -156,10 +155,10 @@ def _resolved(name: str, members: _Members) -> bytes | None:
 def _toml(content: bytes) -> dict[str, Any] | str:
     """Return the tables of a TOML file, or what is wrong with it."""
     try:
-        return tomllib.loads(content.decode("utf-8"), parse_float=Decimal)
+        return tomllib.loads(content.decode("utf-8"), parse_float=number)
     except RecursionError:
         return "the TOML is nested too deeply"
-    except (ValueError, ArithmeticError) as wrong:  # a float of TOML may be out of the range of a decimal
+    except ValueError as wrong:
         return str(wrong)[:80]
 
 
@@ -188,12 +187,12 @@ def _cost(rows: Rows, cost: object, *, at: str, **fields: str) -> None:
     if (older := cost.get("context_over_200k")) is not None:
         quotes += _quotes(rows, older, f"{at}.context_over_200k.", 200_000)
     tiers = cost.get("tiers")
-    for number, tier in enumerate(tiers if isinstance(tiers, list) else []):
+    for position, tier in enumerate(tiers if isinstance(tiers, list) else []):
         bracket = tier.get("tier") if isinstance(tier, dict) else None
         if isinstance(bracket, dict) and bracket.get("type", "context") == "context":
-            quotes += _quotes(rows, tier, f"{at}.tiers.{number}.", bracket.get("size"))
+            quotes += _quotes(rows, tier, f"{at}.tiers.{position}.", bracket.get("size"))
         else:
-            rows.reject("unknown_field", bracket, locator=f"{at}.tiers.{number}")
+            rows.reject("unknown_field", bracket, locator=f"{at}.tiers.{position}")
     rows.ladders(quotes, **fields)
 
 
