@@ -41,7 +41,7 @@ class Market:
 @st.composite
 def markets(draw: Any) -> Market:
     """Return markets of 3 to 8 models over 15 to 40 days."""
-    length = draw(st.integers(15, 40))
+    length = draw(st.sampled_from([40, 35, 30, 24, 15]))
     calendar = {
         "offset": draw(st.sampled_from(["+00:00", "+08:00", "-05:30"])),
         "cut_off": draw(st.sampled_from(["16:00", "00:30", "23:59"])),
@@ -63,11 +63,11 @@ def markets(draw: Any) -> Market:
     text = _document(draw, calendar=calendar, mix=mix, fixed=fixed)
     world = _World(
         random=random.Random(draw(st.integers(0, 2**32))),
-        models=draw(st.integers(3, 8)),
-        vendors=draw(st.integers(2, 4)),
+        models=draw(st.sampled_from([8, 7, 6, 5, 4, 3])),
+        vendors=draw(st.sampled_from([4, 3, 2])),
         sources=draw(st.integers(2, 3)),
         length=length,
-        trouble=draw(st.sampled_from([0.2, 1.0, 2.0])),
+        trouble=draw(st.sampled_from([0.3, 0.6, 1.2])),
     )
     closed = {FIRST + timedelta(days=k) for k in calendar["closed"]}
     days = [FIRST + timedelta(days=k) for k in range(8, length)]
@@ -76,7 +76,7 @@ def markets(draw: Any) -> Market:
     return Market(
         text=text,
         days=days,
-        known_at=datetime.combine(FIRST, time(), tzinfo=UTC) + timedelta(hours=draw(st.integers(12 * 24, length * 26))),
+        known_at=datetime.combine(FIRST, time(), tzinfo=UTC) + timedelta(days=draw(st.sampled_from([60, 45, 30, 22, 14]))),
         component=first if component == "first" else "",
         inputs=world.tables(),
     )
@@ -101,7 +101,7 @@ def _document(draw: Any, *, calendar: dict[str, Any], mix: str, fixed: bool) -> 
             ]
         )
     )[: draw(st.integers(0, 3))]
-    model_cap, vendor_cap = draw(st.sampled_from([("0.15", "0.25"), ("0.4", "0.6"), ("0.3", "0.5"), ("1", "1")]))
+    model_cap, vendor_cap = draw(st.sampled_from([("0.4", "0.6"), ("1", "1"), ("0.35", "0.55"), ("0.15", "0.4")]))
     formula = (
         'rule = "volume_weighted_mean"'
         if not fixed
@@ -153,11 +153,11 @@ offset = "{calendar["offset"]}"
 cut_off = "{calendar["cut_off"]}"
 weekdays = {calendar["weekdays"]}
 closed = [{closed}]
-opens = {FIRST + timedelta(days=draw(st.integers(-3, 5)))}
+opens = {FIRST + timedelta(days=draw(st.integers(-5, 1)))}
 closes = 2026-12-31
 
 [inputs]
-max_days_unseen = {draw(st.sampled_from([1, 3, 9]))}
+max_days_unseen = {draw(st.sampled_from([9, 3, 1, 30]))}
 rates = "ecb"
 max_rate_age_days = {draw(st.sampled_from([1, 2, 5]))}
 carry_dates = {draw(st.sampled_from([1, 2, 5]))}
@@ -459,21 +459,25 @@ class _World:
                 self._map("usage", f"v{model % self.vendors}", f"u{model}", model, "router")
             self._map("clouds", "cloud", f"c{model}", model, "host")
         gap = self.random.randrange(self.length)
-        for day in range(-15, self.length):
-            if self.chance(0.04) or (self.chance(0.8) and gap <= day < gap + 5):
+        weeks = self.random.randrange(4)  # the source counted weeks before it counted days
+        for start, end in [(7 * w - 28, 7 * w - 22) for w in range(weeks)] + [
+            (day, day) for day in range(7 * weeks - 28, self.length)
+        ]:
+            if self.chance(0.04) or (self.chance(0.8) and gap <= start < gap + 5):
                 continue
             for model, size in enumerate(sizes):
                 tokens = int(size * self.random.uniform(0.5, 1.5)) if not self.chance(0.04) else 0
                 provider, spelling = f"v{model % self.vendors}", f"u{model}"
-                self._volume("usage", provider, spelling, "total", "standard", (day, day), tokens)
+                self._volume("usage", provider, spelling, "total", "standard", (start, end), tokens)
                 if model == free:
-                    self._volume("usage", provider, spelling, "total", "free", (day, day), tokens * 2)
-        for start in range(-14, self.length, 7):
+                    self._volume("usage", provider, spelling, "total", "free", (start, end), tokens * 2)
+        for start in range(7 * weeks - 28, self.length, 7):
             if self.chance(0.3):
+                contained = "usage" if self.random.random() < 0.6 else "elsewhere"
                 for model in range(self.models):
-                    contained = "usage" if self.random.random() < 0.6 else "elsewhere"
                     for component in ("input", "output"):
-                        volume = ("clouds", "cloud", f"c{model}", component, "batch", (start, start + 6))
+                        days = (start, start + (6 if contained == "usage" else 0))
+                        volume = ("clouds", "cloud", f"c{model}", component, "batch", days)
                         self._volume(*volume, int(sizes[model] * self.random.random()), contained=contained)
             if self.chance(0.3):
                 self._volume("elsewhere", "x", "y", "total", "standard", (start, start), 10**9)

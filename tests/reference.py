@@ -242,30 +242,28 @@ class Reference:
         )
 
     def _rate(self, currency: str, day: date) -> int | None:
+        """Return the cross rate of the latest day whose two rates were published (corrected or not) by the cut-off."""
         wanted = self.document["measures"]["currency"]
         if currency == wanted:
             return NANO
-        latest: dict[tuple[str, str, date], Row] = {}
+        seen: dict[tuple[str, str, date], list[Row]] = defaultdict(list)
         for row in self.rates:
-            if row["source"] != self.document["inputs"]["rates"] or not self.visible(row, day):
-                continue
-            key = (row["base"], row["quote"], row["rate_date"])
-            if key not in latest or (row["known_at"], row["rate"]) > (latest[key]["known_at"], latest[key]["rate"]):
-                latest[key] = row
+            if row["source"] == self.document["inputs"]["rates"] and self.visible(row, day):
+                seen[row["base"], row["quote"], row["rate_date"]].append(row)
         best: tuple[date, int] | None = None
-        for base, rate_date in {(base, rate_date) for base, _, rate_date in latest}:
-            legs = [
-                (NANO, None) if quote == base else (nano(found["rate"]), found["known_at"])
-                for quote in (wanted, currency)
-                if quote == base or (found := latest.get((base, quote, rate_date)))
-            ]
-            if len(legs) < 2:
+        for base, rate_date in {(base, rate_date) for base, _, rate_date in seen}:
+            if not all(quote == base or (base, quote, rate_date) in seen for quote in (wanted, currency)):
                 continue
-            enters = [datetime.combine(rate_date, time(), tzinfo=UTC)]
-            if self.known_at is None:
-                enters += [known for _, known in legs if known is not None]
+            sizes, enters = [], [datetime.combine(rate_date, time(), tzinfo=UTC)]
+            for quote in (wanted, currency):
+                if quote == base:
+                    sizes.append(NANO)
+                    continue
+                published = seen[base, quote, rate_date]
+                enters.append(min(row["known_at"] for row in published))
+                sizes.append(nano(max(published, key=lambda row: (row["known_at"], row["rate"]))["rate"]))
             if max(enters) <= self.cut_off[day] and (best is None or rate_date > best[0]):
-                best = (rate_date, half_even(Fraction(legs[0][0] * NANO, legs[1][0])))
+                best = (rate_date, half_even(Fraction(sizes[0] * NANO, sizes[1])))
         if best is None or day > best[0] + timedelta(days=self.document["inputs"]["max_rate_age_days"]):
             return None
         return best[1]
@@ -572,7 +570,7 @@ class Reference:
             "members": len(members),
             "coverage": ratio(fresh, whole),
             "volume_coverage": ratio(counted, known),
-            "volume": known,
+            "volume": known or None,
             "volume_days": days,
             "oldest_price_dates": max((self.number[day] - self.number[at] for _, at, _ in used.values()), default=None),
         }

@@ -143,9 +143,7 @@ def form_baskets(
 
 def _members(formula: FixedBasket, constituents: pl.DataFrame) -> tuple[Member, ...]:
     """Return the members: largest expenditure first cut, then capped shares, then quantities, each rounded once."""
-    rows = {
-        r["constituent"]: r for r in constituents.iter_rows(named=True) if r["used"] is not None and r["tokens"]
-    }
+    rows = {r["constituent"]: r for r in constituents.iter_rows(named=True) if r["used"] is not None and r["tokens"]}
     spent = {name: r["used"] * r["tokens"] for name, r in rows.items()}
     ranked = sorted(spent, key=lambda name: (-spent[name], name))[: formula.max_constituents]
     kept = sorted(ranked)

@@ -70,7 +70,9 @@ def _parser() -> argparse.ArgumentParser:
         "(without it: what home.toml says, else cut-off)",
     )
 
-    def command(name: str, run: Callable[..., Answer], text: str, parent: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    def command(
+        name: str, run: Callable[..., Answer], text: str, parent: argparse.ArgumentParser
+    ) -> argparse.ArgumentParser:
         made = commands.add_parser(name, parents=[parent], help=text, description=text)
         made.set_defaults(run=run)
         return made
@@ -81,7 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     made = command("ingest", _ingest, "Store a captured file in a home folder, after reading and checking it.", homed)
     made.add_argument("file", type=Path)
     made.add_argument("--adapter", required=True, help="the adapter that reads it")
-    made.add_argument("--source", required=True, help="the name of the source, as the methodology and the registry use it")
+    made.add_argument(
+        "--source", required=True, help="the name of the source, as the methodology and the registry use it"
+    )
     made.add_argument("--seen-at", required=True, type=_moment, metavar="WHEN", help="when the source was looked at")
     made.add_argument("--known-at", type=_moment, metavar="WHEN", help="when it could be known (without it: --seen-at)")
     made.add_argument("--licence", help="licence of the figures")
@@ -114,18 +118,14 @@ def _parser() -> argparse.ArgumentParser:
 
     made = commands.add_parser("methodology", help="Check, describe or compare methodology documents.")
     verbs = made.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for name, run, text in (
-        ("check", _check, "Load documents and print their digests."),
-        ("describe", _describe, "Print a document as text, rule by rule."),
-        ("diff", _diff, "Print every key in which two documents differ."),
+    for name, run, number, text in (
+        ("check", _check, "*", "Load documents (without names: every known one) and print their digests."),
+        ("describe", _describe, 1, "Print a document as text, rule by rule."),
+        ("diff", _diff, 2, "Print every key in which two documents differ."),
     ):
         verb = verbs.add_parser(name, parents=[homed], help=text, description=text)
         verb.set_defaults(run=run)
-        verb.add_argument(
-            "documents",
-            nargs={"check": "*", "describe": 1, "diff": 2}[name],
-            help="a TOML file, an index, or index@version" + ("; none: every known document" if name == "check" else ""),
-        )
+        verb.add_argument("documents", nargs=number, help="a TOML file, an index, or index@version")
     return parser
 
 
@@ -223,11 +223,11 @@ def _ingest(options: argparse.Namespace) -> Answer:
     reasons = dict(parsed.rejects.group_by("reason").len().sort("reason").iter_rows())
     lines = [f"{n:>9,} {name}" for name, n in sizes.items()]
     lines += [f"{n:>9,} rejected: {reason}" for reason, n in reasons.items()]
-    return "\n".join(["stored"] + lines), {"stored": True, "rows": sizes, "rejects": reasons}
+    return "\n".join(["stored", *lines]), {"stored": True, "rows": sizes, "rejects": reasons}
 
 
 def _fix(options: argparse.Namespace) -> Answer:
-    from .record import record
+    from .records import record
 
     home = _home(options)
     found, inputs = _determine(options, home, [options.date])
@@ -254,7 +254,10 @@ def fixing_text(found: Determination, fixing: dict[str, Any]) -> str:
     m = found.methodology
     known = f"as known at {found.known_at:%Y-%m-%d %H:%M}Z" if found.known_at else "as known at the cut-off"
     lines = [f"{m.index} {m.version}  {fixing['fixing_date']}  {m.identity.name}"]
-    lines.append(f"status      {fixing['status']} (rung {fixing['rung']})" + (f": {fixing['reason']}" if fixing["reason"] else ""))
+    lines.append(
+        f"status      {fixing['status']} (rung {fixing['rung']})"
+        + (f": {fixing['reason']}" if fixing["reason"] else "")
+    )
     if fixing["price"] is not None:
         decimals = m.publication.price_decimals
         lines.append(f"price       {fixing['price']:.{decimals}f} {fixing['currency']} per million tokens")
@@ -265,7 +268,9 @@ def fixing_text(found: Determination, fixing: dict[str, Any]) -> str:
             f"from        {fixing['constituents']} of {fixing['members']} constituents of {fixing['vendors']} vendors"
             + (f", {fixing['carried']} with a price carried from before" if fixing["carried"] else "")
         )
-        volume = f"; {fixing['volume_coverage']:.1%} of {int(fixing['volume']):,} known tokens" if fixing["volume"] else ""
+        volume = (
+            f"; {fixing['volume_coverage']:.1%} of {int(fixing['volume']):,} known tokens" if fixing["volume"] else ""
+        )
         lines.append(f"coverage    {fixing['coverage']:.1%} of the weight{volume}")
         spread = " / ".join(f"{fixing[p]:.3f}" for p in ("p01", "p25", "p75", "p99"))
         lines.append(f"percentiles {spread} (1, 25, 75, 99, by volume)")
@@ -276,7 +281,7 @@ def fixing_text(found: Determination, fixing: dict[str, Any]) -> str:
 
 
 def _backfill(options: argparse.Namespace) -> Answer:
-    from .record import record
+    from .records import record
 
     home = _home(options)
     methodology = home.methodology(options.index, options.end)
@@ -299,7 +304,7 @@ def _backfill(options: argparse.Namespace) -> Answer:
     rows = [_short_row(methodology, row) for row in found.fixings.iter_rows(named=True)]
     counts = ", ".join(f"{n} {status}" for status, n in found.fixings["status"].value_counts(sort=True).iter_rows())
     _talk(f"{methodology.index} {methodology.version}: {counts}")
-    return columns(shown, rows), [{k: v for k, v in row.items()} for row in found.fixings.iter_rows(named=True)]
+    return columns(shown, rows), [dict(row.items()) for row in found.fixings.iter_rows(named=True)]
 
 
 def _short_row(m: Methodology, row: dict[str, Any]) -> list[str]:
@@ -320,9 +325,13 @@ def _short_row(m: Methodology, row: dict[str, Any]) -> list[str]:
 
 def columns(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return rows as aligned columns under their names; numbers stand right."""
-    widths = [max(len(names[k]), *(len(row[k]) for row in rows), 1) if rows else len(names[k]) for k in range(len(names))]
+    widths = [
+        max(len(names[k]), *(len(row[k]) for row in rows), 1) if rows else len(names[k]) for k in range(len(names))
+    ]
     right = [all(not row[k] or row[k][0] in "-0123456789" for row in rows) for k in range(len(names))]
-    cells = [[c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True)] for row in (names, *rows)]
+    cells = [
+        [c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True)] for row in (names, *rows)
+    ]
     return "\n".join("  ".join(row).rstrip() for row in cells)
 
 
@@ -330,7 +339,7 @@ def _explain(options: argparse.Namespace) -> Answer:
     home = _home(options)
     methodology = home.methodology(options.index, options.date)
     number = methodology.calendar.number(options.date)
-    dates = [d for d in methodology.calendar.dates[max(0, number - 1) : number + 1]]
+    dates = list(methodology.calendar.dates[max(0, number - 1) : number + 1])
     found, _ = _determine(options, home, dates)
     parts = [fixing_text(found, found.fixing(options.date)), *_explained(found, options)]
     content = {
@@ -374,7 +383,7 @@ def _explained(found: Determination, options: argparse.Namespace) -> list[str]:
 
 
 def _moved(found: Determination, dates: list[date]) -> tuple[str, Any]:
-    from .contributions import contributions
+    from .attribution import contributions
 
     if len(dates) < 2:
         return "no date before to compare with", None
@@ -383,7 +392,9 @@ def _moved(found: Determination, dates: list[date]) -> tuple[str, Any]:
     except DeterminationError as why:
         return f"what moved it since {dates[0]}: {why}", None
     moved = [r for r in frame.iter_rows(named=True) if r["contribution"]]
-    rows = [[r["constituent"], *(f"{r[k]:.9f}" for k in ("price_effect", "mix_effect", "contribution"))] for r in moved[:12]]
+    rows = [
+        [r["constituent"], *(f"{r[k]:.9f}" for k in ("price_effect", "mix_effect", "contribution"))] for r in moved[:12]
+    ]
     head = f"what moved it since {dates[0]}" + ("" if moved else ": nothing")
     more = f"\nand {len(moved) - 12} more" if len(moved) > 12 else ""
     body = "\n" + columns(("constituent", "by price", "by mix", "together"), rows) + more if moved else ""
@@ -395,9 +406,25 @@ def _one_constituent(found: Determination, options: argparse.Namespace) -> list[
 
     observations = found.observations_on(options.date).filter(pl.col("constituent") == options.constituent)
     if observations.is_empty():
-        raise DeterminationError(f"no observation of {options.constituent!r}", expected="vendor/model as in the registry")
-    shown = ("source", "provider", "model", "component", "service_tier", "price", "unit", "standard_price", "excluded_by", "locator")
-    rows = [[f"{r[k]:f}" if k == "standard_price" and r[k] is not None else str(r[k] or "") for k in shown] for r in observations.iter_rows(named=True)]
+        raise DeterminationError(
+            f"no observation of {options.constituent!r}", expected="vendor/model as in the registry"
+        )
+    shown = (
+        "source",
+        "provider",
+        "model",
+        "component",
+        "service_tier",
+        "price",
+        "unit",
+        "standard_price",
+        "excluded_by",
+        "locator",
+    )
+    rows = [
+        [f"{r[k]:f}" if k == "standard_price" and r[k] is not None else str(r[k] or "") for k in shown]
+        for r in observations.iter_rows(named=True)
+    ]
     elementary = found.elementary_on(options.date).filter(pl.col("constituent") == options.constituent)
     facts = ("component", "parts", "price", "imputed_from", "source_tier", "quotes", "agreeing", "excluded_by")
     return [
@@ -407,7 +434,7 @@ def _one_constituent(found: Determination, options: argparse.Namespace) -> list[
 
 
 def _verify(options: argparse.Namespace) -> Answer:
-    from .verify import verify
+    from .verification import verify
 
     if not options.record.is_file():
         raise VerificationError("there is no such file", where=str(options.record), expected="a record")
@@ -427,10 +454,14 @@ def _unmapped(options: argparse.Namespace) -> Answer:
     inputs = _home(options).inputs(progress=_progress)
     _progress("")
     key = list(SELLER)
-    frame, amount = (inputs.observations, pl.len()) if options.prices else (inputs.volumes, pl.col("tokens").cast(pl.Int128).sum())
+    frame, amount = (
+        (inputs.observations, pl.len()) if options.prices else (inputs.volumes, pl.col("tokens").cast(pl.Int128).sum())
+    )
     measure = "observations" if options.prices else "tokens"
     totals = frame.group_by(key).agg(amount.alias(measure))
-    unknown = totals.join(inputs.registry.select(key), on=key, how="anti").sort(pl.col(measure), *key, descending=[True, *(False for _ in key)])
+    unknown = totals.join(inputs.registry.select(key), on=key, how="anti").sort(
+        pl.col(measure), *key, descending=[True, *(False for _ in key)]
+    )
     whole = int(totals[measure].sum() or 0)
     rows = [[*row[:3], f"{row[3]:,}", f"{row[3] / whole:.2%}"] for row in unknown.iter_rows()]
     content = [{**dict(zip((*key, measure), row, strict=True)), "share": row[3] / whole} for row in unknown.iter_rows()]
@@ -441,7 +472,10 @@ def _tables(options: argparse.Namespace) -> Answer:
     from .tables import TABLES
 
     content = {
-        t.name: [{k: str(getattr(c, k)) for k in ("name", "dtype", "unit", "owner", "nullable", "meaning")} for c in t.columns]
+        t.name: [
+            {k: str(getattr(c, k)) for k in ("name", "dtype", "unit", "owner", "nullable", "meaning")}
+            for c in t.columns
+        ]
         for t in TABLES
     }
     return "\n".join(t.document() for t in TABLES), content
@@ -484,7 +518,9 @@ def _describe(options: argparse.Namespace) -> Answer:
 
     (m,) = _documents(options)
     lines = [f"{m.identity.name} ({m.index} {m.version})", f"document {m.sha256}", ""]
-    first = {name: (inspect.getdoc(rule) or "").split("\n")[0] for slot in RULES.values() for name, rule in slot.items()}
+    first = {
+        name: (inspect.getdoc(rule) or "").split("\n")[0] for slot in RULES.values() for name, rule in slot.items()
+    }
     for section in ORDER:
         lines.append(section)
         entries = m.tables[section] if isinstance(m.tables[section], list) else [m.tables[section]]

@@ -174,7 +174,12 @@ def _elementary(found: pl.DataFrame, pieces: pl.DataFrame, methodology: Methodol
     needed = pieces.select("constituent", "piece").join(parts, how="cross")
     own = needed.join(found, on=["piece", "component"], how="left", maintain_order="left")
     other = own.join(
-        found, left_on=["piece", "instead"], right_on=["piece", "component"], how="left", suffix="_other", maintain_order="left"
+        found,
+        left_on=["piece", "instead"],
+        right_on=["piece", "component"],
+        how="left",
+        suffix="_other",
+        maintain_order="left",
     )
     absent = pl.col("quotes").is_null()
     facts = ["price", "source_tier", "quotes", "agreeing", "sources", "excluded_by"]
@@ -199,9 +204,11 @@ def _blend(elementary: pl.DataFrame, pieces: pl.DataFrame) -> pl.DataFrame:
         excluded_by=pl.col("excluded_by").drop_nulls().sort().first(),
     )
     mean = divide_columns(pl.col("total"), pl.col("parts")).cast(pl.Int64)
-    return pieces.join(blended, on="piece", how="left", maintain_order="left").with_columns(
-        price=pl.when(pl.col("missing") == 0).then(mean)
-    ).drop("total", "parts", "missing")
+    return (
+        pieces.join(blended, on="piece", how="left", maintain_order="left")
+        .with_columns(price=pl.when(pl.col("missing") == 0).then(mean))
+        .drop("total", "parts", "missing")
+    )
 
 
 def spread(pieces: pl.DataFrame, grid: Grid) -> pl.DataFrame:
@@ -243,9 +250,7 @@ def accept(constituents: pl.DataFrame, methodology: Methodology) -> pl.DataFrame
     ).drop("_at")
 
 
-def lagged_tokens(
-    constituents: pl.DataFrame, volumes: pl.DataFrame, methodology: Methodology, grid: Grid
-) -> pl.Series:
+def lagged_tokens(constituents: pl.DataFrame, volumes: pl.DataFrame, methodology: Methodology, grid: Grid) -> pl.Series:
     """Return the tokens of each constituent in the window of each date, in the order of `constituents`.
 
     Null where the window has fewer complete days than `min_days`, or no tokens of the constituent.
@@ -313,10 +318,18 @@ def weigh(priced: pl.DataFrame, baskets: Sequence[Basket], methodology: Methodol
     codes = priced.filter(pl.col("i") == 0).select("constituent", "code")
     members = pl.DataFrame(
         [(b.number, m.constituent, m.quantity, m.weight, m.base_price) for b in baskets for m in b.members],
-        schema={"basket": pl.Int64, "constituent": pl.String, "quantity": pl.Int64, "basis": pl.Int64, "base_price": pl.Int64},
+        schema={
+            "basket": pl.Int64,
+            "constituent": pl.String,
+            "quantity": pl.Int64,
+            "basis": pl.Int64,
+            "base_price": pl.Int64,
+        },
         orient="row",
     )
-    dates = pl.DataFrame({"i": range(grid.size), "basket": _in_basket(baskets, grid)}, schema={"i": pl.Int64, "basket": pl.Int64})
+    dates = pl.DataFrame(
+        {"i": range(grid.size), "basket": _in_basket(baskets, grid)}, schema={"i": pl.Int64, "basket": pl.Int64}
+    )
     dated = dates.drop_nulls().join(members.join(codes, on="constituent"), on="basket")
     facts = dated.select("basket", "quantity", "basis", "base_price", row=pl.col("code") * grid.size + pl.col("i"))
     return priced.join(facts, on="row", how="left", maintain_order="left")
@@ -360,7 +373,9 @@ def _sums(constituents: pl.DataFrame, grid: Grid) -> pl.DataFrame:
     used = members.filter(pl.col("used").is_not_null()).sort("i", "used", "constituent")
     q, p, basis = pl.col("quantity"), pl.col("used"), pl.col("basis")
     used = used.with_columns(
-        below=q.cast(WIDE).cum_sum().over("i") * 100, all=q.cast(WIDE).sum().over("i"), age=pl.col("number") - pl.col("used_number")
+        below=q.cast(WIDE).cum_sum().over("i") * 100,
+        all=q.cast(WIDE).sum().over("i"),
+        age=pl.col("number") - pl.col("used_number"),
     )
     sums = used.group_by("i").agg(
         cost=wide_sum(q, p),
@@ -537,7 +552,9 @@ class Determination:
 
     def _position(self, day: date) -> int:
         if day not in self.dates:
-            raise DeterminationError(f"{day} was not determined", expected=f"one of the {len(self.dates)} dates asked for")
+            raise DeterminationError(
+                f"{day} was not determined", expected=f"one of the {len(self.dates)} dates asked for"
+            )
         return self.grid.dates.index(day)
 
     def _constituents(self, positions: list[int]) -> pl.DataFrame:

@@ -97,7 +97,7 @@ def rescale(amount: Decimal, *, scale: int) -> int:
     number = Fraction(amount) * 10**scale
     if number.denominator != 1:
         raise ValueError(f"{amount} has more than {scale} decimals")
-    return number.numerator
+    return int(number.numerator)
 
 
 def to_decimal(number: int, *, scale: int) -> Decimal:

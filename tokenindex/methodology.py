@@ -155,7 +155,8 @@ class Methodology:
         return 2 * self.inputs.carry_dates + carried
 
     def __repr__(self) -> str:
-        return f"<Methodology {self.index} {self.version} in force from {self.identity.effective_from} {self.sha256[:12]}>"
+        since = self.identity.effective_from
+        return f"<Methodology {self.index} {self.version} in force from {since} {self.sha256[:12]}>"
 
 
 SECTIONS: Final[dict[str, Callable[..., Any]]] = {
@@ -286,8 +287,8 @@ def _keys(table: Mapping[str, Any], *, known: Iterable[str], required: Iterable[
 def _build(factory: Callable[..., Any], table: Any, *, where: str) -> Any:
     """Return ``factory(**table)`` after checking names and types against its signature."""
     table = _typed(table, dict[str, Any], where=where)
-    names = list(inspect.signature(factory).parameters)
-    hints = typing.get_type_hints(factory.__init__ if isinstance(factory, type) else factory)
+    names = list(inspect.signature(factory).parameters)  # a dataclass has the hints of its fields on the class
+    hints = typing.get_type_hints(factory)
     _keys(table, known=names, required=names, where=where)
     arguments = {name: _typed(table[name], hints[name], where=f"{where} {name}") for name in names}
     try:
@@ -347,7 +348,7 @@ def _checked(m: Methodology, *, where: str) -> Methodology:
         ("[blend] mix", m.blend.mix, set(m.blend.mix) <= set(COMPONENTS)),
         ("[blend] instead", m.blend.instead, set(m.blend.instead) <= set(m.blend.mix)),
         ("[blend] instead", m.blend.instead, set(m.blend.instead.values()) <= set(COMPONENTS)),
-        ("[[waterfall]]", "a last rung that is not no_fixing", bool(m.waterfall) and isinstance(m.waterfall[-1], NoFixing)),
+        ("[[waterfall]]", "without no_fixing at its end", m.waterfall and isinstance(m.waterfall[-1], NoFixing)),
         ("[publication] price_decimals", m.publication.price_decimals, 0 <= m.publication.price_decimals <= 9),
         ("[publication] level_decimals", m.publication.level_decimals, 0 <= m.publication.level_decimals <= 9),
     )
@@ -361,5 +362,6 @@ def _checked(m: Methodology, *, where: str) -> Methodology:
         if isinstance(m.formula, FixedBasket):
             m.calendar.number(m.formula.base_date)
     except TokenIndexError as outside:
-        raise MethodologyError(f"base_date: {outside.found}", where=f"{where} [formula]", expected=outside.expected) from None
+        found = f"base_date: {outside.found}"
+        raise MethodologyError(found, where=f"{where} [formula]", expected=outside.expected) from None
     return m

@@ -41,7 +41,9 @@ class Calendar:
 
     def __post_init__(self) -> None:
         if not self.weekdays or not set(self.weekdays) <= set(range(1, 8)):
-            raise MethodologyError(f"weekdays are {list(self.weekdays)}", expected="ISO weekdays 1 to 7", where="calendar")
+            raise MethodologyError(
+                f"weekdays are {list(self.weekdays)}", expected="ISO weekdays 1 to 7", where="calendar"
+            )
         if self.opens > self.closes:
             raise MethodologyError("the calendar closes before it opens", where="calendar")
         _ = self._local, self._zone
@@ -51,7 +53,9 @@ class Calendar:
         try:
             moment = datetime.strptime(self.offset, "%z")
         except ValueError:
-            raise MethodologyError(f"offset is {self.offset!r}", expected="such as '+08:00'", where="calendar") from None
+            raise MethodologyError(
+                f"offset is {self.offset!r}", expected="such as '+08:00'", where="calendar"
+            ) from None
         zone = moment.tzinfo
         assert isinstance(zone, timezone)
         return zone

@@ -60,8 +60,10 @@ class Inputs:
         span = [pl.col("valid_from").fill_null(date.min), pl.col("valid_to").fill_null(date.max)]
         rows = self.registry.with_columns(span).sort(*SELLER, "valid_from")
         again = rows.filter(pl.col("valid_from") < pl.col("valid_to").shift(1).over(SELLER))
-        facts = rows.group_by("constituent").agg(pl.col("vendor", "kind").n_unique()).filter(
-            (pl.col("vendor") > 1) | (pl.col("kind") > 1)
+        facts = (
+            rows.group_by("constituent")
+            .agg(pl.col("vendor", "kind").n_unique())
+            .filter((pl.col("vendor") > 1) | (pl.col("kind") > 1))
         )
         for wrong, found in ((again, "is mapped twice at the same time"), (facts, "has two vendors or two kinds")):
             if len(wrong):
@@ -73,6 +75,18 @@ class Inputs:
                     remedy="correct the registry",
                 )
         return rows
+
+    @cached_property
+    def spelled(self) -> pl.DataFrame:
+        """The mapping with rows of nulls for the times at which a seller's spelling is not mapped."""
+        days = {"i0": pl.col("valid_from"), "i1": pl.col("valid_to")}
+        facts = self.mapping.lazy().select(*SELLER, "constituent", "vendor", "kind", "host", **days)
+        return tile(facts, on=SELLER, start=date.min, end=date.max).collect()
+
+    @cached_property
+    def currencies(self) -> frozenset[str]:
+        """The currencies in which prices are observed."""
+        return frozenset(self.observations["currency"].unique())
 
 
 @dataclass(frozen=True)
@@ -106,21 +120,28 @@ class Grid:
             schema={"i": pl.Int64, "number": pl.Int64, "fixing_date": pl.Date, "cut_off": pl.Datetime("us", "UTC")},
         )
 
-    def from_moment(self, moments: pl.Series) -> pl.Series:
+    def from_moment(self, moments: pl.Expr) -> pl.Expr:
         """Return the first position whose cut-off is not before each moment; null moments give the end."""
-        return self.frame["cut_off"].search_sorted(moments.fill_null(_NEVER), side="left").cast(pl.Int64)
+        ordered = pl.lit(self.frame["cut_off"])
+        return ordered.search_sorted(moments.fill_null(_NEVER), side="left").cast(pl.Int64)
 
-    def from_date(self, days: pl.Series) -> pl.Series:
+    def from_date(self, days: pl.Expr) -> pl.Expr:
         """Return the first position on or after each date."""
-        return self.frame["fixing_date"].search_sorted(days, side="left").cast(pl.Int64)
+        return pl.lit(self.frame["fixing_date"]).search_sorted(days, side="left").cast(pl.Int64)
+
+    @property
+    def last_moment(self) -> datetime:
+        """The last moment that anything could become known."""
+        last: datetime = self.frame["cut_off"][-1]
+        return self.known_at or last
 
 
-def visible(frame: pl.DataFrame, *, grid: Grid) -> pl.DataFrame:
+def visible(frame: pl.DataFrame, *, grid: Grid) -> pl.LazyFrame:
     """Return the rows known at the last moment that `grid` looks from."""
-    return frame.filter(pl.col("known_at") <= (grid.known_at or grid.frame["cut_off"][-1]))
+    return frame.lazy().filter(pl.col("known_at") <= grid.last_moment)
 
 
-def split(rows: pl.DataFrame, facts: pl.DataFrame, *, on: Sequence[str]) -> pl.DataFrame:
+def split(rows: pl.LazyFrame, facts: pl.LazyFrame, *, on: Sequence[str]) -> pl.LazyFrame:
     """Return `rows` with the columns of `facts`, cut where a fact changes; a row without facts keeps nulls."""
     cut = rows.join(facts.rename({"i0": "f0", "i1": "f1"}), on=list(on), how="left")
     return (
@@ -130,15 +151,18 @@ def split(rows: pl.DataFrame, facts: pl.DataFrame, *, on: Sequence[str]) -> pl.D
     )
 
 
-def tile(facts: pl.DataFrame, *, on: Sequence[str], size: int) -> pl.DataFrame:
-    """Return disjoint `facts` with the gaps of each key filled by rows of nulls, so that they cover ``[0, size)``."""
-    kept = facts.filter(pl.col("i0") < pl.col("i1")).sort(*on, "i0")
+def tile(facts: pl.LazyFrame, *, on: Sequence[str], start: int | date, end: int | date) -> pl.LazyFrame:
+    """Return disjoint `facts` with the gaps of each key filled by rows of nulls, so that they cover ``[start, end)``."""
     key = list(on)
-    before = kept.select(*key, i0=pl.col("i1").shift(1, fill_value=0).over(key), i1="i0")
-    after = kept.group_by(key).agg(i0=pl.col("i1").max(), i1=pl.lit(size, dtype=pl.Int64))
-    empty = facts.select(key).unique().join(kept.select(key).unique(), on=key, how="anti")
-    never = empty.select(*key, i0=pl.lit(0, dtype=pl.Int64), i1=pl.lit(size, dtype=pl.Int64))
-    gaps = pl.concat([before, after, never]).filter(pl.col("i0") < pl.col("i1"))
+    kept = facts.filter(pl.col("i0") < pl.col("i1")).sort(*key, "i0")
+    before = kept.select(*key, i0=pl.col("i1").shift(1).over(key).fill_null(pl.lit(start)), i1="i0")
+    last = pl.when(pl.col("i0") < pl.col("i1")).then("i1").max().fill_null(pl.lit(start))
+    after = facts.group_by(key).agg(i0=last, i1=pl.lit(end).first())
+    typed = [
+        gap.with_columns(pl.col("i0", "i1").cast(pl.Int64 if isinstance(end, int) else pl.Date))
+        for gap in (before, after)
+    ]
+    gaps = pl.concat(typed).filter(pl.col("i0") < pl.col("i1"))
     return pl.concat([kept, gaps], how="diagonal")
 
 
@@ -158,99 +182,96 @@ def select(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.DataFrame
     rows = split(rows, _rates(inputs, methodology, grid), on=["currency"])
     tiers = [{"source": p.source, "host": h, "source_tier": p.tier} for p in methodology.inputs.prices for h in p.hosts]
     schema = {"source": pl.String, "host": pl.String, "source_tier": pl.Int64}
-    return rows.join(pl.DataFrame(tiers, schema=schema), on=["source", "host"], how="left").with_columns(
-        withdrawn=pl.col("price").is_null() | pl.col("withdrawn").fill_null(False), unseen=pl.col("unseen").fill_null(True)
-    )
+    rows = rows.join(pl.LazyFrame(tiers, schema=schema), on=["source", "host"], how="left")
+    gone = pl.col("price").is_null() | pl.col("withdrawn").fill_null(False)
+    return rows.with_columns(withdrawn=gone, unseen=pl.col("unseen").fill_null(True)).collect()
 
 
-def _in_force(inputs: Inputs, grid: Grid) -> pl.DataFrame:
+def _in_force(inputs: Inputs, grid: Grid) -> pl.LazyFrame:
     """Return each row with the positions at which it is the latest one of its quote that is valid and known.
 
     The latest is the one with the last ``valid_from``, then the last ``known_at``. A row enters at its `seen` moment,
     and leaves when any later one enters.
     """
-    last = grid.frame["cut_off"][-1]
-    rows = visible(inputs.quotes, grid=grid).filter(pl.col("valid_from") <= last)
+    rows = visible(inputs.quotes, grid=grid).filter(pl.col("valid_from") <= grid.frame["cut_off"][-1])
     if grid.known_at is None:
-        rows = rows.with_columns(seen=pl.max_horizontal("valid_from", "known_at"))
-        until = pl.col("seen").shift(-1).reverse().cum_min().reverse().over("quote")
+        seen = pl.max_horizontal("valid_from", "known_at")
+        until = seen.shift(-1).reverse().cum_min().reverse().over("quote")
     else:
-        rows = rows.with_columns(seen="valid_from")
-        until = pl.when(pl.col("quote") == pl.col("quote").shift(-1)).then(pl.col("seen").shift(-1))
-    rows = rows.with_columns(until=until)
-    return (
-        rows.with_columns(i0=grid.from_moment(rows["seen"]), i1=grid.from_moment(rows["until"]))
-        .filter(pl.col("i0") < pl.col("i1"))
-        .drop("seen", "until")
-    )
+        seen = pl.col("valid_from")
+        until = pl.when(pl.col("quote") == pl.col("quote").shift(-1)).then(seen.shift(-1))
+    spells = rows.with_columns(i0=grid.from_moment(seen), i1=grid.from_moment(until))
+    return spells.filter(pl.col("i0") < pl.col("i1"))
 
 
-def _withdrawals(inputs: Inputs, grid: Grid) -> pl.DataFrame:
+def _withdrawals(inputs: Inputs, grid: Grid) -> pl.LazyFrame:
     """Return, for each complete snapshot, the positions from which a later one replaces it."""
     seen = visible(inputs.sightings.filter("complete"), grid=grid).sort("source", "seen_at", "known_at", "capture")
     when = pl.col("seen_at") if grid.known_at else pl.max_horizontal("seen_at", "known_at")
-    later = seen.with_columns(when=when.shift(-1).reverse().cum_min().reverse().over("source"))
-    gone = later.select("capture", i0=grid.from_moment(later["when"]), i1=pl.lit(grid.size, dtype=pl.Int64))
-    return tile(gone.with_columns(withdrawn=pl.lit(True)), on=["capture"], size=grid.size)
-
-
-def _mapping(inputs: Inputs, grid: Grid) -> pl.DataFrame:
-    """Return the registry as spells."""
-    rows = inputs.mapping
-    facts = rows.select(*SELLER, "constituent", "vendor", "kind", "host").with_columns(
-        i0=grid.from_date(rows["valid_from"]), i1=grid.from_date(rows["valid_to"])
+    replaced = when.shift(-1).reverse().cum_min().reverse().over("source")
+    gone = seen.with_columns(when=replaced).select(
+        "capture", i0=grid.from_moment(pl.col("when")), i1=pl.lit(grid.size, dtype=pl.Int64), withdrawn=pl.lit(True)
     )
-    return tile(facts, on=SELLER, size=grid.size)
+    return tile(gone, on=["capture"], start=0, end=grid.size)
 
 
-def _unseen(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.DataFrame:
+def _mapping(inputs: Inputs, grid: Grid) -> pl.LazyFrame:
+    """Return the registry as spells."""
+    return inputs.spelled.lazy().with_columns(i0=grid.from_date(pl.col("i0")), i1=grid.from_date(pl.col("i1")))
+
+
+def _unseen(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.LazyFrame:
     """Return the spells over which each source was looked at within the allowed number of days."""
-    limit = timedelta(days=methodology.inputs.max_days_unseen)
-    days = visible(inputs.sightings, grid=grid).sort("source", "seen_at")
-    enters = days["seen_at"] if grid.known_at else days.select(pl.max_horizontal("seen_at", "known_at")).to_series()
-    fresh = days.select(
-        "source",
-        i0=grid.from_moment(enters),
-        i1=grid.from_date((days["seen_at"] + limit).dt.date() + timedelta(days=1)),
-    ).filter(pl.col("i0") < pl.col("i1"))
-    begins = pl.col("i0") > pl.col("i1").cum_max().shift(1).over("source")
+    beyond = timedelta(days=methodology.inputs.max_days_unseen + 1)
+    enters = pl.col("seen_at") if grid.known_at else pl.max_horizontal("seen_at", "known_at")
+    fresh = visible(inputs.sightings, grid=grid).select(
+        "source", i0=grid.from_moment(enters), i1=grid.from_date(pl.col("seen_at").dt.date() + beyond)
+    )
+    fresh = fresh.filter(pl.col("i0") < pl.col("i1")).sort("source", "i0", "i1")
+    begins = (pl.col("i0") > pl.col("i1").cum_max().shift(1)).over("source").fill_null(True)
     merged = (
-        fresh.sort("source", "i0", "i1")
-        .with_columns(run=begins.fill_null(True).cum_sum())
+        fresh.with_columns(run=begins.cum_sum())
         .group_by("source", "run")
         .agg(pl.col("i0").min(), pl.col("i1").max(), unseen=pl.lit(False))
         .drop("run")
     )
-    return tile(merged, on=["source"], size=grid.size)
+    return tile(merged, on=["source"], start=0, end=grid.size)
 
 
-def _rates(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.DataFrame:
+def _rates(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.LazyFrame:
     """Return nano index currency per unit of every other currency, as a cross of two reference rates of one day.
 
     A rate enters when its day was first published, corrected or not, and holds for `max_rate_age_days` or until the next.
     """
     currency, limit = methodology.measures.currency, timedelta(days=methodology.inputs.max_rate_age_days)
-    known = visible(inputs.rates.filter(pl.col("source") == methodology.inputs.rates), grid=grid)
+    unit = pl.LazyFrame({"currency": [currency], "i0": [0], "i1": [grid.size], "rate": [10**9]})
+    if inputs.currencies <= {currency}:
+        return unit
+    allowed = (pl.col("source") == methodology.inputs.rates) & (pl.col("rate_date") >= grid.dates[0] - limit)
+    known = visible(inputs.rates, grid=grid).filter(allowed)
     days = known.sort("base", "quote", "rate_date", "known_at", "rate").group_by("base", "quote", "rate_date")
-    latest = days.agg(pl.col("rate").last(), pl.col("known_at").first() if grid.known_at else pl.col("known_at").last())
-    nano = latest.select("base", "quote", "rate_date", "known_at", nano=pl.col("rate").to_physical().cast(pl.Int64))
-    own = nano.select("base", "rate_date", "known_at", quote="base", nano=pl.lit(10**9, dtype=pl.Int64)).unique()
-    per_base = pl.concat([nano, own.select(nano.columns)])
+    published = pl.col("known_at").first() if grid.known_at else pl.col("known_at").last()
+    nano = days.agg(published, nano=pl.col("rate").last().to_physical().cast(pl.Int64)).collect().lazy()
+    own = nano.with_columns(quote="base", nano=pl.lit(10**9, dtype=pl.Int64)).unique()
+    per_base = pl.concat([nano, own])
     ours = per_base.filter(pl.col("quote") == currency).select("base", "rate_date", "known_at", ours="nano")
-    cross = per_base.filter(pl.col("quote") != currency).join(ours, on=["base", "rate_date"]).with_columns(
-        known=pl.max_horizontal("known_at", "known_at_right", pl.col("rate_date").cast(pl.Datetime("us", "UTC")))
+    midnight = pl.col("rate_date").cast(pl.Datetime("us", "UTC"))
+    cross = (
+        per_base.filter(pl.col("quote") != currency)
+        .join(ours, on=["base", "rate_date"])
+        .with_columns(known=pl.max_horizontal("known_at", "known_at_right", midnight))
+        .sort("quote", "rate_date", "known", "base")
+        .unique(["quote", "rate_date"], keep="last", maintain_order=True)
     )
-    cross = cross.sort("quote", "rate_date", "known", "base").unique(["quote", "rate_date"], keep="last", maintain_order=True)
     facts = cross.select(
         currency="quote",
-        i0=grid.from_moment(cross["known"]),
-        end=grid.from_date(cross["rate_date"] + limit + timedelta(days=1)),
+        i0=grid.from_moment(pl.col("known")),
+        end=grid.from_date(pl.col("rate_date") + limit + timedelta(days=1)),
         rate=divide_columns(pl.col("ours").cast(pl.Int128) * 10**9, pl.col("nano")).cast(pl.Int64),
     ).filter(pl.col("i0") < pl.col("end"))
     nexts = pl.col("i0").shift(-1).over("currency").fill_null(grid.size)
     facts = facts.with_columns(i1=pl.min_horizontal("end", nexts)).drop("end").filter(pl.col("i0") < pl.col("i1"))
-    unit = pl.DataFrame({"currency": [currency], "i0": [0], "i1": [grid.size], "rate": [10**9]})
-    return pl.concat([tile(facts, on=["currency"], size=grid.size), unit], how="diagonal")
+    return pl.concat([tile(facts, on=["currency"], start=0, end=grid.size), unit], how="diagonal")
 
 
 def select_volumes(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.DataFrame:
@@ -267,22 +288,23 @@ def select_volumes(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.D
     inside = pl.col("contained_in").is_in(list(rule.sources)).fill_null(False)
     rows = known.filter(~inside).sort(*key, "known_at", "tokens", "capture", "locator")
     if grid.known_at is None:
-        rows = rows.with_columns(k0=grid.from_moment(rows["known_at"]))
+        rows = rows.with_columns(k0=grid.from_moment(pl.col("known_at")))
         rows = rows.with_columns(k1=pl.col("k0").shift(-1).over(key).fill_null(grid.size))
     else:
         rows = rows.unique(key, keep="last", maintain_order=True)
         rows = rows.with_columns(k0=pl.lit(0, dtype=pl.Int64), k1=pl.lit(grid.size, dtype=pl.Int64))
-    first = grid.from_date(rows["period_end"] + timedelta(days=rule.lag_days))
-    after = grid.from_date(rows["period_start"] + timedelta(days=rule.lag_days + rule.window_days))
-    spells = (
-        rows.with_columns(first=first, after=after)
-        .with_columns(i0=pl.max_horizontal("first", "k0"), i1=pl.min_horizontal("after", "k1"))
-        .filter((pl.col("i0") < pl.col("i1")) & ~pl.col("partial"))
-        .drop("first", "after", "k0", "k1")
-    )
+    first = grid.from_date(pl.col("period_end") + timedelta(days=rule.lag_days))
+    after = grid.from_date(pl.col("period_start") + timedelta(days=rule.lag_days + rule.window_days))
+    spells = rows.with_columns(i0=pl.max_horizontal(first, "k0"), i1=pl.min_horizontal(after, "k1")).drop("k0", "k1")
+    spells = spells.filter((pl.col("i0") < pl.col("i1")) & ~pl.col("partial")).with_row_index("_row")
+    facts = inputs.mapping.lazy().select(*SELLER, "constituent", "vendor", "kind", "valid_from", "valid_to")
     span = pl.col("period_start").is_between(pl.col("valid_from"), pl.col("valid_to"), closed="left")
-    facts = inputs.mapping.select(*SELLER, "constituent", "vendor", "kind", "valid_from", "valid_to")
-    mapped = spells.join(facts, on=list(SELLER), how="inner").filter(span).drop("valid_from", "valid_to")
-    same = ["capture", "locator", "i0"]
-    whole = pl.concat([mapped, spells.join(mapped.select(same), on=same, how="anti")], how="diagonal")
-    return whole.with_columns(counted=pl.col("service_tier").is_in(list(rule.service_tiers))).sort(*key, "i0")
+    mapped = spells.select("_row", *SELLER, "period_start").join(facts, on=list(SELLER)).filter(span)
+    return (
+        spells.join(
+            mapped.select("_row", "constituent", "vendor", "kind"), on="_row", how="left", maintain_order="left"
+        )
+        .with_columns(counted=pl.col("service_tier").is_in(list(rule.service_tiers)))
+        .drop("_row")
+        .collect()
+    )

@@ -21,21 +21,20 @@ import os
 import shutil
 import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from .adapters import Capture, Parsed, adapter
 from .errors import InputDataError, LedgerError, MethodologyError
 from .methodology import Methodology, in_force, load
-from .record import Record, registry_digest
+from .records import Record, registry_digest
 from .selection import Inputs
 from .tables import REGISTRY
-from .verify import Evidence, merge
+from .verification import Evidence, merge
 
 COLUMNS = ("sha256", "name", "adapter", "source", "seen_at", "known_at", "licence", "reference", "adapter_version")
 Progress = Callable[[str], None]
@@ -113,9 +112,8 @@ class Home:
         settings = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         moment = settings.pop("known_at", None)
         if settings or (moment is not None and (not isinstance(moment, datetime) or moment.tzinfo is None)):
-            raise InputDataError(
-                f"unknown or wrong settings {sorted(settings) or moment}", where=str(path), expected="known_at = a moment with zone"
-            )
+            found = f"unknown or wrong settings {sorted(settings) or moment}"
+            raise InputDataError(found, where=str(path), expected="known_at = a moment with zone")
         return moment.astimezone(UTC) if moment else None
 
     def captures(self) -> list[Capture]:
@@ -128,12 +126,20 @@ class Home:
         with path.open(encoding="utf-8", newline="") as lines:
             for number, row in enumerate(csv.DictReader(lines), start=2):
                 try:
-                    moments = {key: moment(row[key]) for key in ("seen_at", "known_at")}
-                    facts = {key: row[key] or None for key in ("licence", "reference")}
-                    names = {key: row[key] for key in ("sha256", "name", "adapter", "source")}
+                    capture = Capture(
+                        sha256=row["sha256"],
+                        name=row["name"],
+                        adapter=row["adapter"],
+                        source=row["source"],
+                        seen_at=moment(row["seen_at"]),
+                        known_at=moment(row["known_at"]),
+                        licence=row["licence"] or None,
+                        reference=row["reference"] or None,
+                    )
                 except (KeyError, ValueError, TypeError) as wrong:
-                    raise InputDataError(str(wrong), where=f"{path} line {number}", expected=", ".join(COLUMNS)) from None
-                found.append((Capture(**{**names, **facts, **moments}), row.get("adapter_version") or ""))
+                    place = f"{path} line {number}"
+                    raise InputDataError(f"{wrong!r}", where=place, expected=", ".join(COLUMNS)) from None
+                found.append((capture, row.get("adapter_version") or ""))
         return found
 
     def content(self, sha256: str) -> bytes | None:
@@ -178,7 +184,17 @@ class Home:
             )
         return adapter(capture.adapter).parse(content, capture)
 
-    def ingest(self, file: Path, *, adapter_name: str, source: str, seen_at: datetime, known_at: datetime, **facts: Any) -> Parsed | None:
+    def ingest(
+        self,
+        file: Path,
+        *,
+        adapter_name: str,
+        source: str,
+        seen_at: datetime,
+        known_at: datetime,
+        licence: str | None = None,
+        reference: str | None = None,
+    ) -> Parsed | None:
         """Store a captured file and its tables; return what it held, or None if it was stored before.
 
         Nothing is stored if the file cannot be read or a row does not fit its table.
@@ -187,11 +203,11 @@ class Home:
         reader = adapter(adapter_name)
         digest = hashlib.sha256(content).hexdigest()
         name = f"{seen_at:%Y-%m-%d}_{digest[:12]}_{file.name}"
-        capture = Capture(digest, name, adapter_name, source, seen_at, known_at, **facts)
+        capture = Capture(digest, name, adapter_name, source, seen_at, known_at, licence, reference)
         if any(c.sha256 == digest for c in self.captures()):
             return None
         # errors name the file as the user knows it
-        parsed = reader.parse(content, Capture(**{**vars(capture), "name": file.name})).checked(where=file.name)
+        parsed = reader.parse(content, replace(capture, name=file.name)).checked(where=file.name)
         _write(self.path / "captures" / name, content)
         folder = self.path / "tables" / digest
         folder.mkdir(parents=True, exist_ok=True)
@@ -206,7 +222,8 @@ class Home:
     def _list(self, capture: Capture, version: str) -> None:
         line = io.StringIO()
         moments = {key: f"{getattr(capture, key):%Y-%m-%dT%H:%M:%SZ}" for key in ("seen_at", "known_at")}
-        csv.DictWriter(line, COLUMNS, lineterminator="\n").writerow({**vars(capture), **moments, "adapter_version": version})
+        row = {**vars(capture), **moments, "adapter_version": version}
+        csv.DictWriter(line, COLUMNS, lineterminator="\n").writerow(row)
         path = self.path / "captures.csv"
         _write(path, path.read_bytes() + line.getvalue().encode())
 
@@ -228,7 +245,7 @@ class Home:
     def save(self, record: Record) -> Path:
         """Store a record and the registry it names; storing the same record again changes nothing."""
         held = record.document
-        folder = self.path / "records" / held["index"]
+        folder = self.path / "records" / str(held["index"])
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{held['fixing_date']}_{record.sha256[:16]}.json"
         registries = self.path / "registries"
@@ -278,9 +295,8 @@ def read_registry(path: Path) -> pl.DataFrame:
         if bad.any():
             row = int(bad.arg_true()[0])
             expected = " or ".join(column.allowed) or ("a date" if column.dtype == pl.Date else "some text")
-            raise InputDataError(
-                f"column {column.name} holds {text[column.name][row]!r}", where=f"{path} line {row + 2}", expected=expected
-            )
+            found = f"column {column.name} holds {text[column.name][row]!r}"
+            raise InputDataError(found, where=f"{path} line {row + 2}", expected=expected)
     dates = [pl.col(c.name).str.to_date("%Y-%m-%d") for c in REGISTRY.columns if c.dtype == pl.Date]
     return REGISTRY.conform(text.with_columns(dates))
 

@@ -195,7 +195,9 @@ OBSERVATIONS: Final = Table(
         Column("time_to", pl.String, "end of the time of day, HH:MM:SS", "adapter", "UTC", nullable=True),
         Column("alias_of", pl.String, "the model whose price this row repeats", "adapter", nullable=True),
         Column("price", SOURCE_MONEY, "the price; null: withdrawn", "adapter", "currency per `unit`", nullable=True),
-        Column("currency", pl.String, "currency of the price", "adapter", "ISO 4217", allowed=tuple(sorted(CURRENCIES))),
+        Column(
+            "currency", pl.String, "currency of the price", "adapter", "ISO 4217", allowed=tuple(sorted(CURRENCIES))
+        ),
         Column("unit", pl.String, "what the price is per", "adapter", allowed=tuple(PER_MTOK)),
         Column("tax", pl.String, "whether the price holds tax", "adapter", allowed=TAXES),
         Column("valid_from", UTC, "since when the price held in the world", "adapter"),
@@ -267,7 +269,13 @@ REGISTRY: Final = Table(
         Column("vendor", pl.String, "who made the model", "registry"),
         Column("constituent", pl.String, "vendor/model: the one homogeneous thing", "registry"),
         Column("kind", pl.String, "text, embedding, image …", "registry"),
-        Column("host", pl.String, "vendor (sold by its maker), host, or router", "registry", allowed=("vendor", "host", "router")),
+        Column(
+            "host",
+            pl.String,
+            "vendor (sold by its maker), host, or router",
+            "registry",
+            allowed=("vendor", "host", "router"),
+        ),
         Column("valid_from", pl.Date, "first day of the mapping; null: always", "registry", nullable=True),
         Column("valid_to", pl.Date, "day after the last; null: open", "registry", nullable=True),
         Column("reference", pl.String, "why the mapping is right", "registry"),

@@ -42,8 +42,10 @@ PER_MTOK: Final[dict[str, Fraction]] = {
 """Price unit -> the factor that turns a price in that unit into currency units per million tokens."""
 
 CURRENCIES: Final = frozenset(
-    "AED ARS AUD BGN BRL CAD CHF CLP CNY CZK DKK EUR GBP HKD HRK HUF IDR ILS INR ISK JPY KRW MXN MYR NOK NZD PHP PLN RON "
-    "RUB SAR SEK SGD THB TRY TWD USD VND ZAR".split()
+    (
+        "AED ARS AUD BGN BRL CAD CHF CLP CNY CZK DKK EUR GBP HKD HRK HUF IDR ILS INR ISK JPY KRW MXN MYR NOK NZD PHP "
+        "PLN RON RUB SAR SEK SGD THB TRY TWD USD VND ZAR"
+    ).split()
 )
 """ISO 4217 codes in which a price may be quoted."""
 

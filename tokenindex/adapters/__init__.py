@@ -244,15 +244,17 @@ class Rows:
 def overlapping(observations: pl.DataFrame) -> pl.Series:
     """Return whether a row's prompt-length bracket, or one of the same price list entry, overlaps another.
 
-    An entry is one seller, model, component, tier, region and time of day, valid and known from the same moments.
+    An entry is one seller, model, component, tier, region and time of day, valid and known from the same moments. A
+    withdrawal holds nowhere and overlaps nothing.
     """
     columns = [*(name for name in QUOTE_KEY if name != "context_from"), "valid_from", "known_at"]
     keyed = observations.select("context_from", "context_to", entry=pl.struct(columns).rank("dense"))
     # in the order of their beginnings, brackets are disjoint exactly if neighbours are
     after = pl.col("context_from").shift(-1) < pl.col("context_to").fill_null(2**62)
     clash = after & (pl.col("entry") == pl.col("entry").shift(-1))
-    clashing = keyed.sort("entry", "context_from").filter(clash)["entry"].unique()
-    return keyed["entry"].is_in(clashing.implode())
+    priced = keyed.filter(observations["price"].is_not_null())
+    clashing = priced.sort("entry", "context_from").filter(clash)["entry"].unique()
+    return keyed["entry"].is_in(clashing.implode()) & observations["price"].is_not_null()
 
 
 def rejected(rows: pl.DataFrame, reason: str, *, found: str) -> pl.DataFrame:
@@ -333,6 +335,13 @@ def _is_unicode(found: object) -> bool:
     return True
 
 
+def refuse_cut(content: bytes, capture: Capture) -> None:
+    """Raise InputDataError if a text file that should end with a line end does not: a price may have lost digits."""
+    if content.strip() and not content.endswith(b"\n"):
+        expected = "a line end after the last line (without one the file may have been cut short), a text file"
+        raise unreadable(capture, "the last line has no end", expected=expected)
+
+
 def load_csv(content: bytes, capture: Capture) -> tuple[pl.DataFrame, pl.Series]:
     """Return the cells of a CSV file as text (an empty cell is null), and the line on which each row begins.
 
@@ -341,8 +350,9 @@ def load_csv(content: bytes, capture: Capture) -> tuple[pl.DataFrame, pl.Series]
     Raises
     ------
     InputDataError
-        If the bytes are empty, not UTF-8, or a line has more cells than the header.
+        If the bytes are empty, cut short, not UTF-8, or a line has more cells than the header.
     """
+    refuse_cut(content, capture)
     try:
         content.decode("utf-8-sig")
         cells = pl.read_csv(content, infer_schema=False)
@@ -350,11 +360,19 @@ def load_csv(content: bytes, capture: Capture) -> tuple[pl.DataFrame, pl.Series]
         raise unreadable(capture, f"byte {wrong.start} is not UTF-8", expected="a UTF-8 CSV file") from None
     except pl.exceptions.PolarsError as wrong:
         raise unreadable(capture, str(wrong).partition("\n")[0][:120], expected="a CSV file with a header") from None
-    cells = cells.select(pl.when(pl.col(name) != "").then(pl.col(name)).alias(name) for name in cells.columns)
+    cells = cells.select(blank_to_null(column) for column in cells)
     breaks = pl.sum_horizontal(pl.all().str.count_matches("\n", literal=True).fill_null(0))
     lines = cells.select(pl.int_range(pl.len()) + 2 + breaks.cum_sum().shift(fill_value=0)).to_series()
     written = cells.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
     return cells.filter(written), lines.filter(written)
+
+
+def blank_to_null(texts: pl.Series) -> pl.Series:
+    """Return `texts` with null in place of empty text.
+
+    Foreign columns are taken as series: in ``pl.col`` a name such as ``*`` stands for other columns.
+    """
+    return texts.set(texts == "", None)
 
 
 def exact_decimals(texts: pl.Series) -> pl.Series:
@@ -430,6 +448,7 @@ __all__ = [
     "Rows",
     "adapter",
     "adapters",
+    "blank_to_null",
     "exact_decimals",
     "in_utc",
     "load_csv",
@@ -437,6 +456,7 @@ __all__ = [
     "number",
     "overlapping",
     "pointer",
+    "refuse_cut",
     "rejected",
     "shown",
     "unreadable",

@@ -49,7 +49,7 @@ def parse(content: bytes, capture: Capture) -> Parsed:
     long = wide.with_columns(rate_date=day).unpivot(
         known, index=["Date", "line", "rate_date"], variable_name="quote", value_name="text"
     )
-    long = long.filter(pl.col("text") != "N/A").with_columns(
+    long = long.filter(pl.col("text").ne_missing("N/A")).with_columns(
         capture=pl.lit(capture.sha256), locator=pl.format("line {}, {}", "line", "quote")
     )
     return _sorted_out(_rated(long), wide, capture)
@@ -82,7 +82,7 @@ def _wide(content: bytes, capture: Capture) -> pl.DataFrame:
     if "Date" not in named or not CURRENCIES & named.keys() or len(named) != sum(map(bool, names)):
         found = f"the header is {','.join(names)[:80]!r}"
         raise unreadable(capture, found, expected="the columns Date, USD, …")
-    stripped = cells.select(pl.col(raw).str.strip_chars().alias(name) for name, raw in named.items())
+    stripped = cells.select(cells[raw].str.strip_chars().alias(name) for name, raw in named.items())
     return stripped.with_columns(line=lines)
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ..units import SERVICE_TIERS
-from . import Adapter, Capture, Parsed, Quote, Rows, number, unreadable
+from . import Adapter, Capture, Parsed, Quote, Rows, number, refuse_cut, unreadable
 
 UNPACKED_MAX: Final = 64 * 2**20
 """Largest size of the unpacked archive, in bytes."""
@@ -78,6 +78,7 @@ def _single(rows: Rows, content: bytes) -> None:
         raise unreadable(rows.capture, "neither the bytes nor the name fit", expected=expected)
     if not content.strip():
         raise unreadable(rows.capture, "the file is empty", expected="TOML")
+    refuse_cut(content, rows.capture)
     tables = _toml(content)
     if isinstance(tables, str):
         raise unreadable(rows.capture, tables, expected="TOML")

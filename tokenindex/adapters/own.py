@@ -10,7 +10,6 @@ The locator is ``line N`` of a CSV file, where the header is line 1, and ``row N
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from typing import Final
 
@@ -20,8 +19,20 @@ from .. import tables
 from ..exact import MONEY, SOURCE_MONEY
 from ..tables import REJECTS, UTC, Column, Table
 from ..units import CURRENCIES
-from . import Adapter, Capture, Parsed, exact_decimals, load_csv, overlapping, rejected, shown, unreadable
+from . import (
+    Adapter,
+    Capture,
+    Parsed,
+    blank_to_null,
+    exact_decimals,
+    load_csv,
+    overlapping,
+    rejected,
+    shown,
+    unreadable,
+)
 
+_POLARS_FAILURES: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 _ADDED: Final = frozenset({"capture", "locator"})
 _REASONS: Final = {
     "price": "not_a_price",
@@ -66,14 +77,18 @@ def _lines(content: bytes, capture: Capture) -> tuple[pl.DataFrame, pl.Series]:
 
 
 def _parquet(content: bytes, capture: Capture) -> tuple[pl.DataFrame, pl.Series]:
+    # the Parquet reader of polars 2.1 aborts the interpreter on some damaged files; the one of Arrow raises
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
-        frame = pl.read_parquet(io.BytesIO(content))
-    # a forged footer or page makes the reader give up in its own ways, a panic among them
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as wrong:
-        found = f"the Parquet file is broken: {shown(str(wrong))}"
-        raise unreadable(capture, found, expected="a Parquet file") from None
-    cells = frame.select(_as_text(column, capture) for column in frame)
-    cells = cells.select(pl.when(pl.col(name) != "").then(pl.col(name)).alias(name) for name in cells.columns)
+        found = pq.read_table(pa.BufferReader(content), use_threads=False)
+        found.validate(full=True)
+        frame = pl.DataFrame(pa.Table.from_arrays(found.columns, names=found.column_names))
+        cells = frame.select(blank_to_null(_as_text(column, capture)) for column in frame)
+    except (pa.ArrowException, OSError, ValueError, TypeError, OverflowError, *_POLARS_FAILURES) as wrong:
+        what = f"the Parquet file is broken: {shown(str(wrong))}"
+        raise unreadable(capture, what, expected="a Parquet file") from None
     return cells, cells.select(pl.format("row {}", pl.int_range(1, pl.len() + 1))).to_series()
 
 

@@ -48,7 +48,7 @@ def capped_shares(
     full: dict[str, dict[str, Fraction]] = {}
     while True:
         open_models = {m: expenditure[m] for g, models in groups.items() if g not in full for m in models}
-        left = 1 - sum((sum(shares.values()) for shares in full.values()), Fraction(0))
+        left = Fraction(1) - sum((s for shares in full.values() for s in shares.values()), Fraction(0))
         shares = _fill(open_models, total=left, cap=model_cap)
         over = [g for g, ms in groups.items() if g not in full and sum(shares[m] for m in ms) > vendor_cap]
         if not over:

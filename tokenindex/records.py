@@ -107,7 +107,7 @@ def used_captures(
     digests: set[str] = set()
     for name, names in wanted.items():
         rows = visible(getattr(inputs, name), grid=grid).filter(pl.col("source").is_in(names))
-        digests |= set(rows["capture"].unique())
+        digests |= set(rows.select(pl.col("capture").unique()).collect().to_series())
     return sorted((c for c in captures if c.sha256 in digests), key=lambda c: c.sha256)
 
 

@@ -21,9 +21,8 @@ from .adapters import Capture, Parsed, adapter
 from .determination import determine
 from .errors import AdapterError, InputDataError, VerificationError
 from .methodology import Methodology
-from .record import FORMAT, Record, canonical, record, registry_digest
+from .records import FORMAT, Record, canonical, record
 from .selection import Inputs
-from .tables import REGISTRY
 
 TABLES = ("basket", "observations", "elementary", "constituents")
 
@@ -73,7 +72,7 @@ def verify(content: bytes, *, evidence: Evidence, expected_sha256: str | None = 
     yield Step(4, "methodology and registry", f"{methodology!r}, registry {held['registry'][:12]}")
     yield Step(5, "software", _software(held))
     parsed = [_parse(c, bytes_) for c, bytes_ in captured]
-    inputs = merge([p for p in parsed], registry)
+    inputs = merge(parsed, registry)
     yield Step(6, "parsing", repr(inputs))
     day, known = date.fromisoformat(held["fixing_date"]), held["known_at"]
     moment = None if known == "cut-off" else datetime.fromisoformat(known)
@@ -97,9 +96,8 @@ def merge(parsed: list[Parsed], registry: pl.DataFrame) -> Inputs:
 
 
 def _difference(step: int, found: str, *, expected: str = "", where: str = "") -> VerificationError:
-    return VerificationError(
-        found, expected=expected, where=f"step {step}" + (f", {where}" if where else ""), remedy="the record does not hold"
-    )
+    place = f"step {step}" + (f", {where}" if where else "")
+    return VerificationError(found, expected=expected, where=place, remedy="the record does not hold")
 
 
 def _canonical_form(content: bytes) -> dict[str, Any]:
@@ -130,7 +128,8 @@ def _captures(held: dict[str, Any], evidence: Evidence) -> list[tuple[Capture, b
             moments = {key: datetime.fromisoformat(fact[key]) for key in ("seen_at", "known_at")}
             capture = Capture(**{**fact, **moments})
         except (TypeError, KeyError, ValueError) as wrong:
-            raise _difference(3, f"a capture has wrong facts: {wrong}", expected="sha256, name, adapter, source, seen_at, known_at") from None
+            facts = "sha256, name, adapter, source, seen_at, known_at"
+            raise _difference(3, f"a capture has wrong facts: {wrong}", expected=facts) from None
         content = evidence.capture(capture.sha256)
         if content is None:
             raise _difference(3, f"no bytes for {capture.sha256}", expected=f"the capture {capture.name}")
@@ -145,7 +144,8 @@ def _document(held: dict[str, Any], evidence: Evidence) -> tuple[Methodology, pl
     digest = str(held["methodology"].get("sha256"))
     methodology = evidence.methodology(digest)
     if methodology is None:
-        raise _difference(4, f"no methodology document hashes to {digest}", expected=f"{held['index']} {held.get('version')}")
+        wanted = f"{held['index']} {held.get('version')}"
+        raise _difference(4, f"no methodology document hashes to {digest}", expected=wanted)
     if held["component"]:
         methodology = methodology.for_component(held["component"])
     in_force = evidence.in_force(held["index"], date.fromisoformat(held["fixing_date"]))
@@ -179,7 +179,7 @@ def _parse(capture: Capture, content: bytes) -> Parsed:
 def _compare_table(name: str, held: dict[str, Any], made: dict[str, Any]) -> None:
     if held.get("columns") != made["columns"]:
         raise _difference(8, f"table {name} has the columns {held.get('columns')}", expected=str(made["columns"]))
-    rows = held.get("rows") if isinstance(held.get("rows"), list) else []
+    rows: list[Any] = held["rows"] if isinstance(held.get("rows"), list) else []
     for number, (there, here) in enumerate(zip_longest(rows, made["rows"]), start=1):
         if there == here:
             continue
@@ -187,10 +187,9 @@ def _compare_table(name: str, held: dict[str, Any], made: dict[str, Any]) -> Non
         if not isinstance(there, list) or here is None or len(there) != len(here):
             found = "is missing" if there is None else "should not be there" if here is None else "has another shape"
             raise _difference(8, f"the row {found}", expected=str(here), where=where)
-        column = next(k for k, (a, b) in enumerate(zip(there, here, strict=True)) if a != b)
-        raise _difference(
-            8, f"{there[column]!r} stands there", expected=repr(here[column]), where=f"{where}, column {made['columns'][column]}"
-        )
+        k = next(k for k, (a, b) in enumerate(zip(there, here, strict=True)) if a != b)
+        cell = f"{where}, column {made['columns'][k]}"
+        raise _difference(8, f"{there[k]!r} stands there", expected=repr(here[k]), where=cell)
 
 
 def _compare_figures(held: dict[str, Any], made: dict[str, Any]) -> None:
@@ -207,8 +206,3 @@ def _compare_figures(held: dict[str, Any], made: dict[str, Any]) -> None:
 def _published(fixing: dict[str, Any]) -> str:
     level = f", level {fixing['level']}" if fixing["level"] is not None else ""
     return f"{fixing['status']}, price {fixing['price']} {fixing['currency']}{level}"
-
-
-def registry_of(frame: pl.DataFrame, digest: str) -> pl.DataFrame | None:
-    """Return `frame` if it has `digest`, for building an `Evidence`."""
-    return frame if registry_digest(REGISTRY.conform(frame)) == digest else None
