@@ -39,8 +39,8 @@ class Market:
 
 
 @st.composite
-def markets(draw: Any) -> Market:
-    """Return markets of 3 to 8 models over 15 to 40 days."""
+def markets(draw: Any, *, late_rates: bool = False) -> Market:
+    """Return markets of 3 to 8 models over 15 to 40 days; `late_rates`: published late, out of order and corrected."""
     length = draw(st.sampled_from([40, 35, 30, 24, 15]))
     calendar = {
         "offset": draw(st.sampled_from(["+00:00", "+08:00", "-05:30"])),
@@ -68,6 +68,7 @@ def markets(draw: Any) -> Market:
         sources=draw(st.integers(2, 3)),
         length=length,
         trouble=draw(st.sampled_from([0.3, 0.6, 1.2])),
+        late_rates=late_rates,
     )
     closed = {FIRST + timedelta(days=k) for k in calendar["closed"]}
     days = [FIRST + timedelta(days=k) for k in range(8, length)]
@@ -228,6 +229,7 @@ class _World:
     sources: int
     length: int
     trouble: float
+    late_rates: bool
 
     def chance(self, probability: float) -> bool:
         return self.random.random() < probability * self.trouble
@@ -261,10 +263,12 @@ class _World:
         events = {}
         for model in range(self.models):
             for component, share in (("input", 1.0), ("cache_read", 0.25), ("output", 4.0)):
-                price = Decimal(repr(round(share * 2 ** self.random.uniform(-2, 4), self.random.choice([1, 2, 2, 6])) or 0.1))
+                size = round(share * 2 ** self.random.uniform(-2, 4), self.random.choice([1, 2, 2, 6]))
+                price = Decimal(repr(size or 0.1))
                 story = [(-9.0, price)]
                 while self.chance(0.45) and len(story) < 4:
-                    price = max(price * Decimal(self.random.choice(["0.5", "0.8", "1.02", "1.3", "1.7", "3.1", "9"])), Decimal("0.01"))
+                    move = Decimal(self.random.choice(["0.5", "0.8", "1.02", "1.3", "1.7", "3.1", "9"]))
+                    price = max(price * move, Decimal("0.01"))
                     story.append((self.random.uniform(0, self.length), price.quantize(Decimal("0.000001"))))
                 events[model, component] = sorted(story)
         return events
@@ -324,7 +328,9 @@ class _World:
 
     # what is seen
 
-    def _observation(self, source: str, seller: tuple[str, str, int], component: str, price: Decimal | None) -> dict[str, Any]:
+    def _observation(
+        self, source: str, seller: tuple[str, str, int], component: str, price: Decimal | None
+    ) -> dict[str, Any]:
         provider, spelling, _ = seller
         unit, currency = "per_1m_tokens", "USD"
         if price is not None:
@@ -405,7 +411,8 @@ class _World:
                         self._tell(row, valid, known)
                         if self.chance(0.15):  # a correction
                             other = self._spoilt(row["price"] * Decimal("1.01")) if row["price"] is not None else None
-                            self._tell({**row, "price": other}, valid, known + timedelta(hours=self.random.choice([0, 5, 60])))
+                            later = known + timedelta(hours=self.random.choice([0, 5, 60]))
+                            self._tell({**row, "price": other}, valid, later)
                     if self.chance(0.08):
                         gone = self.moment(day + self.random.uniform(0, 9))
                         self._tell({**rows[0], "price": None, "valid_to": None}, gone, gone)
@@ -441,8 +448,8 @@ class _World:
                 for component in ("input", "cache_read", "output"):
                     price = next(p for at, p in reversed(truth[seller[2], component]) if at <= day)
                     for row in self._variants(self._observation(source, seller, component, self._spoilt(price))):
-                        told = {**row, "date_kind": "first_seen", "valid_from": seen, "known_at": known, "capture": capture}
-                        self.made["observations"].append(told)
+                        told = {"valid_from": seen, "known_at": known, "capture": capture, "date_kind": "first_seen"}
+                        self.made["observations"].append({**row, **told})
             day += 8 if self.chance(0.05) else self.random.choice([1, 1, 2, 3])
 
     def _sight(self, source: str, seen: datetime, known: datetime, *, complete: bool, capture: str) -> None:
@@ -527,14 +534,16 @@ class _World:
         while day < self.length:
             for quote in rate:
                 rate[quote] = (rate[quote] * Decimal(repr(self.random.uniform(0.99, 1.01)))).quantize(Decimal("0.0001"))
-                if self.chance(0.04):
-                    continue
-                known = self.moment(day, spread=1) + timedelta(hours=self.random.choice([0, 0, 30]))
                 row = {"source": "ecb", "base": "EUR", "quote": quote, "rate_date": FIRST + timedelta(days=day)}
+                known = datetime.combine(row["rate_date"], time(15), tzinfo=UTC)
+                if self.late_rates and self.chance(0.04):
+                    continue
+                if self.late_rates:
+                    known = self.moment(day) + timedelta(hours=self.random.choice([0, 0, 30]))
                 row |= {"rate": rate[quote], "known_at": known, "reference": None, "licence": None}
                 row |= {"capture": f"{self.random.getrandbits(64):016x}", "locator": ""}
                 self.made["rates"].append(row)
-                if self.chance(0.08):
+                if self.late_rates and self.chance(0.08):
                     later = known + timedelta(hours=self.random.choice([0, 20, 50]))
                     self.made["rates"].append({**row, "rate": rate[quote] + Decimal("0.01"), "known_at": later})
                 if self.chance(0.05):

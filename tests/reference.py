@@ -537,10 +537,7 @@ class Reference:
 
     def listed(self, day: date) -> set[str]:
         """Return the constituents of the date: those quoted, used or not, on it or on an earlier date."""
-        number = self.number[day]
-        if number < 0:
-            return set()
-        return {name for at in self.dates[: number + 1] for name in self.universe(at)}
+        return {name for at in self.dates[: self.number[day] + 1] for name in self._once("universe", self.universe, at)}
 
     def basket(self, day: date) -> dict[str, Any] | None:
         """Return the basket in force on the date."""
@@ -568,7 +565,7 @@ class Reference:
             "carried": sum(at < day for _, at, _ in used.values()),
             "vendors": len({self.vendor_of[name] for name in used}),
             "members": len(members),
-            "coverage": ratio(fresh, whole),
+            "coverage": ratio(fresh, whole) if used else None,
             "volume_coverage": ratio(counted, known),
             "volume": known or None,
             "volume_days": days,
@@ -604,7 +601,7 @@ class Reference:
     def _fixing(self, day: date) -> dict[str, Any]:
         facts = self.calculated(day)
         for rung, rule in enumerate(self.document["waterfall"], start=1):
-            outcome = {"status": rule["status"], "rung": rung, "kind": rule["rule"], "fixing_date": day}
+            outcome = {"status": rule["status"], "rung": rung, "kind": rule["rule"]}
             if rule["rule"] == "minimums":
                 enough = facts["constituents"] >= rule["constituents"] and facts["vendors"] >= rule["vendors"]
                 if facts["price"] is not None and enough and facts["coverage"] >= Fraction(rule["coverage"]) * NANO:

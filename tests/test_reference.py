@@ -58,13 +58,13 @@ def fixing_of(found: dict[str, Any]) -> dict[str, Any]:
     """Return the comparable fields of a fixing of the library."""
     fields: dict[str, Any] = {name: found[name] for name in (*COUNTS, "oldest_price_dates")}
     fields |= {name: in_nano(found[name]) for name in (*AMOUNTS, *TIERS)}
-    return fields | {"volume": wide(found["volume"]), "first": found["reason"] is None}
+    return fields | {"volume": wide(found["volume"])}
 
 
 def expected_fixing(facts: dict[str, Any]) -> dict[str, Any]:
     """Return the same fields of a fixing of the reference."""
     names = (*COUNTS, "oldest_price_dates", *AMOUNTS, *TIERS, "volume")
-    return {name: facts[name] for name in names} | {"first": facts["rung"] == 1}
+    return {name: facts[name] for name in names}
 
 
 def constituents_of(determination: Determination, day: date) -> dict[str, dict[str, Any]]:

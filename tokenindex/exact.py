@@ -31,7 +31,7 @@ WIDE: Final = pl.Decimal(38, 0)
 MONEY: Final = pl.Decimal(38, 9)
 SOURCE_MONEY: Final = pl.Decimal(38, SOURCE_SCALE)
 
-_PLAIN = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d{1,3})?")
+_PLAIN = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
 
 
 def parse_decimal(text: str) -> Decimal:

@@ -1,0 +1,185 @@
+"""The laws of the design: each test here fails if one is broken."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tokenindex import determination as stages
+from tokenindex.exact import NANO, PRICE_MAX, ROWS_MAX, TOKENS_MAX, WIDE, wide_sum
+from tokenindex.rules import RULES
+from tokenindex.selection import select, select_volumes
+from tokenindex.store import Home
+
+PACKAGE = Path(stages.__file__).parent
+ORDER = (
+    "errors",
+    "exact",
+    "units",
+    "periods",
+    "tables",
+    "rules.caps",
+    "rules.consolidation",
+    "rules.formulas",
+    "rules.outliers",
+    "rules.screens",
+    "rules.waterfall",
+    "rules",
+    "methodology",
+    "adapters",
+    "selection",
+    "basket",
+    "determination",
+    "attribution",
+    "records",
+    "verification",
+    "store",
+    "cli",
+)
+PURE = ORDER[: ORDER.index("store")]
+
+
+def modules() -> dict[str, Path]:
+    """Return every module of the package by its dotted name."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def room(module: str) -> str:
+    """Return the place of a module in the order: all adapters share one room."""
+    return "adapters" if module.startswith("adapters.") else module
+
+
+def imports(module: str, path: Path) -> set[str]:
+    """Return the modules of the package that a module imports, inside functions included."""
+    package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = package[: len(package) - node.level + 1]
+            target = [*base, *(node.module or "").split(".")] if node.module else base
+            names = [".".join(target)] if node.module else [".".join([*base, a.name]) for a in node.names]
+            found |= {name for name in names if name}
+    return {name for name in found if name in modules()}
+
+
+def test_every_module_has_a_place_in_the_order() -> None:
+    assert {room(name) for name in modules() if name} == set(ORDER)
+
+
+@pytest.mark.parametrize("module", sorted(name for name in modules() if name))
+def test_a_module_imports_only_from_those_before_it(module: str) -> None:
+    for target in imports(module, modules()[module]):
+        if room(target) != room(module):
+            assert ORDER.index(room(target)) < ORDER.index(room(module)), f"{module} imports {target}"
+
+
+@pytest.mark.parametrize("module", sorted(name for name in modules() if room(name) in PURE))
+def test_the_pure_part_asks_for_no_clock_disk_network_environment_or_chance(module: str) -> None:
+    tree = ast.parse(modules()[module].read_text(encoding="utf-8"))
+    banned = {"os", "socket", "random", "time", "urllib", "http", "subprocess", "secrets", "uuid", "tempfile", "pathlib"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            assert not banned & {alias.name.split(".")[0] for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            assert (node.module or "").split(".")[0] not in banned
+        if isinstance(node, ast.Call):
+            asked = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+            called = node.func.id if isinstance(node.func, ast.Name) else ""
+            assert asked not in {"today", "now", "utcnow", "getenv"}, f"{module} line {node.lineno}"
+            assert called != "open", f"{module} line {node.lineno}"
+
+
+def test_every_module_opens_with_its_room_card() -> None:
+    for name, path in modules().items():
+        words = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        assert not name or all(word in words.lower() for word in ("*reads*", "*never*")), name
+        assert not name or "*write" in words.lower() or "*writes*" in words.lower(), name
+
+
+def test_modules_stay_small() -> None:
+    reasons = {"determination": "the seven stages, one after the other", "cli": "one short function a command"}
+    for name, path in modules().items():
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        assert lines <= 450 or name in reasons, f"{name} has {lines} lines"
+
+
+@pytest.mark.parametrize("slot", RULES)
+def test_a_rule_has_no_default(slot: str) -> None:
+    for name, factory in RULES[slot].items():
+        for parameter in inspect.signature(factory).parameters.values():
+            assert parameter.kind is inspect.Parameter.KEYWORD_ONLY, name
+            assert parameter.default is inspect.Parameter.empty, name
+            assert parameter.annotation is not inspect.Parameter.empty, name
+
+
+def test_no_sum_can_reach_38_digits() -> None:
+    assert PRICE_MAX * TOKENS_MAX * ROWS_MAX < 10**38
+    # unit conversion and exchange: the sizes that `standardise` multiplies in 128 bits
+    assert PRICE_MAX * 10**15 < 2**126
+    assert PRICE_MAX * (2**63 - 1) < 2**126
+    # shares: tokens or weights times NANO
+    assert TOKENS_MAX * ROWS_MAX * NANO < 2**126
+    largest = pl.DataFrame({"q": [TOKENS_MAX] * 10, "p": [PRICE_MAX] * 10})
+    assert int(largest.select(wide_sum(pl.col("q"), pl.col("p"))).item()) == 10 * TOKENS_MAX * PRICE_MAX
+
+
+def test_an_overflow_raises_and_does_not_wrap() -> None:
+    over = pl.DataFrame({"q": [10**18] * 20}).with_columns(pl.col("q").cast(WIDE))
+    with pytest.raises(pl.exceptions.PolarsError):
+        over.select((pl.col("q") * pl.col("q") * pl.lit(10**3).cast(WIDE)).sum())
+
+
+def test_stages_append_columns_and_keep_rows() -> None:
+    home = Home.sample()
+    day = date(2026, 6, 20)
+    methodology, inputs = home.methodology("tix-cn", day), home.inputs()
+    grid = stages._grid(methodology, [day], stages._rebalances(methodology, [day]), known_at=home.known_at)
+    frames = [select(inputs, methodology, grid)]
+    frames.append(stages.standardise(frames[-1]))
+    frames.append(stages.screen(frames[-1], methodology))
+    _, pieces = stages.consolidate(frames[-1], methodology, size=grid.size)
+    later = [stages.spread(pieces, grid)]
+    later.append(stages.relate(later[-1], methodology))
+    later.append(stages.flag_outliers(later[-1], methodology))
+    later.append(stages.accept(later[-1], methodology))
+    later.append(later[-1].with_columns(tokens=stages.lagged_tokens(later[-1], select_volumes(inputs, methodology, grid), methodology, grid)))
+    later.append(stages.weigh(later[-1], [], methodology, grid))
+    for road in (frames, later):
+        for before, after in zip(road, road[1:], strict=False):
+            assert after.columns[: len(before.columns)] == before.columns
+            assert len(after.columns) > len(before.columns)
+            assert after.select(before.columns).equals(before)
+
+
+def test_every_observation_is_used_or_has_a_reason() -> None:
+    home = Home.sample()
+    day = date(2026, 6, 20)
+    inputs = home.inputs()
+    found = stages.determine(home.methodology("tix", day), inputs, dates=[day], known_at=home.known_at)
+    rows = found.observations_on(day)
+    quotes = inputs.observations.filter(pl.col("valid_from") <= pl.lit(found.grid.frame["cut_off"][-1]))
+    assert len(rows) == quotes.select(stages.QUOTE_KEY).unique().height
+    used = rows.filter(pl.col("excluded_by").is_null())
+    assert used["standard_price"].null_count() == 0
+    assert used.filter(pl.col("standard_price") <= 0).is_empty()
+
+
+@pytest.mark.parametrize("command", [["-c", "import tokenindex"], ["-m", "tokenindex.cli", "--help"]])
+def test_import_and_help_load_no_library(command: list[str]) -> None:
+    heavy = ("pandas", "scipy", "pandera", "polars", "pyarrow", "numpy")
+    report = "import sys, runpy\nsys.argv = ['x', '--help']\n"
+    body = "import tokenindex\n" if command[0] == "-c" else "try:\n    runpy.run_module('tokenindex.cli', run_name='__main__')\nexcept SystemExit:\n    pass\n"
+    check = f"print([m for m in {heavy!r} if m in sys.modules], file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", report + body + check], capture_output=True, text=True, check=True)
+    assert done.stderr.strip().splitlines()[-1] == "[]"
