@@ -14,10 +14,10 @@ from tokenindex.store import shipped
 
 TIX = (shipped("methodology") / "tix" / "1.0.0.toml").read_bytes()
 FROZEN = {
-    "anthropic-output/1.0.0": "PIN",
-    "tix/1.0.0": "PIN",
-    "tix-cn/1.0.0": "PIN",
-    "tix-level/1.0.0": "PIN",
+    "anthropic-output/1.0.0": "49cd3d16888d6c2e8cd08fec9c6b7f7512ec5310db7044f6c2084dceea1006ed",
+    "tix/1.0.0": "8d535bb69ca4bb8fcdc7d9f0cd762a1a4db238042028ff7ea198367c063188f4",
+    "tix-cn/1.0.0": "6470a78edf7167d89dbb2894bc6b2aaaa4866533ee239d45da0a99dbfe28d060",
+    "tix-level/1.0.0": "0651f2cc403af818726c9774c1985437950e5ddee0681ce1ce6d6335e9b9d3af",
 }
 
 

@@ -24,6 +24,7 @@ from .periods import Calendar
 from .tables import OBSERVATIONS, QUOTE_KEY, RATES, REGISTRY, SIGHTINGS, VOLUMES
 
 SELLER = ("source", "provider", "model")
+_SLIM = (*SELLER, "capture", "currency")
 _NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -52,7 +53,7 @@ class Inputs:
         )
         order = [*QUOTE_KEY, "valid_from", "known_at", "price", "capture", "locator"]
         ordered = pl.concat([self.observations, ended]).sort(order, nulls_last=True)
-        return ordered.with_columns(quote=pl.struct(QUOTE_KEY).rle_id())
+        return ordered.with_columns(quote=pl.struct(QUOTE_KEY).rle_id()).with_row_index("row")
 
     @cached_property
     def mapping(self) -> pl.DataFrame:
@@ -153,8 +154,8 @@ def split(rows: pl.LazyFrame, facts: pl.LazyFrame, *, on: Sequence[str]) -> pl.L
 
 def tile(facts: pl.LazyFrame, *, on: Sequence[str], start: int | date, end: int | date) -> pl.LazyFrame:
     """Return disjoint `facts` with the gaps of each key filled by rows of nulls, so that they cover ``[start, end)``."""
-    key = list(on)
-    kept = facts.filter(pl.col("i0") < pl.col("i1")).sort(*key, "i0")
+    key, facts = list(on), facts.collect().lazy()  # used three times below
+    kept = facts.filter(pl.col("i0") < pl.col("i1")).sort(*key, "i0").collect().lazy()
     before = kept.select(*key, i0=pl.col("i1").shift(1).over(key).fill_null(pl.lit(start)), i1="i0")
     last = pl.when(pl.col("i0") < pl.col("i1")).then("i1").max().fill_null(pl.lit(start))
     after = facts.group_by(key).agg(i0=last, i1=pl.lit(end).first())
@@ -172,19 +173,21 @@ def select(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.DataFrame
     Returns
     -------
     DataFrame
-        The columns of OBSERVATIONS, ``i0, i1, quote``, the registry's ``constituent, vendor, kind, host``,
+        The columns of OBSERVATIONS, ``row, quote, i0, i1``, the registry's ``constituent, vendor, kind, host``,
         ``source_tier``, ``withdrawn``, ``unseen`` and ``rate`` (nano index currency per unit of the price's currency).
     """
+    tiers = [{"source": p.source, "host": h, "source_tier": p.tier} for p in methodology.inputs.prices for h in p.hosts]
+    schema = {"source": pl.String, "host": pl.String, "source_tier": pl.Int64}
     rows = _in_force(inputs, grid)
     rows = split(rows, _withdrawals(inputs, grid), on=["capture"])
     rows = split(rows, _mapping(inputs, grid), on=SELLER)
     rows = split(rows, _unseen(inputs, methodology, grid), on=["source"])
     rows = split(rows, _rates(inputs, methodology, grid), on=["currency"])
-    tiers = [{"source": p.source, "host": h, "source_tier": p.tier} for p in methodology.inputs.prices for h in p.hosts]
-    schema = {"source": pl.String, "host": pl.String, "source_tier": pl.Int64}
     rows = rows.join(pl.LazyFrame(tiers, schema=schema), on=["source", "host"], how="left")
+    facts = rows.sort("row", "i0").collect()
+    observed = inputs.quotes[facts["row"]]
     gone = pl.col("price").is_null() | pl.col("withdrawn").fill_null(False)
-    return rows.with_columns(withdrawn=gone, unseen=pl.col("unseen").fill_null(True)).collect()
+    return observed.hstack(facts.drop("row", *_SLIM)).with_columns(withdrawn=gone, unseen=pl.col("unseen").fill_null(True))
 
 
 def _in_force(inputs: Inputs, grid: Grid) -> pl.LazyFrame:
@@ -200,7 +203,7 @@ def _in_force(inputs: Inputs, grid: Grid) -> pl.LazyFrame:
     else:
         seen = pl.col("valid_from")
         until = pl.when(pl.col("quote") == pl.col("quote").shift(-1)).then(seen.shift(-1))
-    spells = rows.with_columns(i0=grid.from_moment(seen), i1=grid.from_moment(until))
+    spells = rows.select("row", *_SLIM, i0=grid.from_moment(seen), i1=grid.from_moment(until))
     return spells.filter(pl.col("i0") < pl.col("i1"))
 
 
