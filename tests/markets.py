@@ -27,7 +27,7 @@ SCREENS = (
 UNITS = {"per_token": 6, "per_1k_tokens": 3, "per_1m_tokens": 0, "cents_per_token": 4}
 
 
-@dataclass
+@dataclass(repr=False)
 class Market:
     """A document (text), the rows of the input tables, and what to ask of them."""
 
@@ -36,6 +36,9 @@ class Market:
     known_at: datetime
     component: str
     inputs: dict[str, list[dict[str, Any]]] = field(repr=False)
+
+    def __repr__(self) -> str:
+        return f"<market of {len(self.inputs['observations'])} observations, known at {self.known_at}>\n{self.text}"
 
 
 @st.composite
@@ -121,9 +124,8 @@ notional = {draw(st.sampled_from([1, 1000, 1_000_000_000]))}"""
             [
                 [("determined", 3, 2, "0.8"), ("reduced", 1, 1, "0.3"), 3],
                 [("determined", 2, 1, "0.99"), 2],
-                [("determined", 4, 3, "1"), 1, 4, ("reduced", 2, 1, "0")],
+                [("determined", 4, 3, "1"), ("reduced", 2, 2, "0.6"), 1, 4],
                 [("determined", 1, 1, "0")],
-                [2, ("determined", 3, 2, "0.9")],
             ]
         )
     )

@@ -14,10 +14,10 @@ from tokenindex.store import shipped
 
 TIX = (shipped("methodology") / "tix" / "1.0.0.toml").read_bytes()
 FROZEN = {
-    "anthropic-output/1.0.0": "49cd3d16888d6c2e8cd08fec9c6b7f7512ec5310db7044f6c2084dceea1006ed",
-    "tix/1.0.0": "8d535bb69ca4bb8fcdc7d9f0cd762a1a4db238042028ff7ea198367c063188f4",
-    "tix-cn/1.0.0": "6470a78edf7167d89dbb2894bc6b2aaaa4866533ee239d45da0a99dbfe28d060",
-    "tix-level/1.0.0": "0651f2cc403af818726c9774c1985437950e5ddee0681ce1ce6d6335e9b9d3af",
+    "anthropic-output/1.0.0": "75ed5f144b281efb63520063a6c4f28711089ae47ac69bdcd2f0b97c8a9c1da9",
+    "tix/1.0.0": "cc0e0c62fbad46629ac7c908b11f3534138cb5b346ae34fc779fab7e51fe95a2",
+    "tix-cn/1.0.0": "6683830e49b5aee8dbc0b9bc44e557748777ce71e12099b29789f7edd703c790",
+    "tix-level/1.0.0": "c5183f0a4f4d21f3308f0ddeebf3eec3797140f0f5a028f900af7ba0ecaa1d21",
 }
 
 

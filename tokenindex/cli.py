@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
-from .errors import DeterminationError, InputDataError, TokenIndexError, VerificationError
+from .errors import DeterminationError, InputDataError, LedgerError, TokenIndexError, VerificationError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -37,7 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
-        text, content = options.run(options)
+        try:
+            text, content = options.run(options)
+        except OSError as wrong:
+            found = f"{wrong.strerror or wrong}"
+            remedy = "see that the file or folder exists, and may be read and written"
+            raise LedgerError(found, where=str(wrong.filename or ""), remedy=remedy) from wrong
     except TokenIndexError as error:
         _talk(f"{type(error).__name__}: {error}\n(to be solved by {error.who})")
         if options.json:
@@ -241,12 +246,15 @@ def _fix(options: argparse.Namespace) -> Answer:
 def _store(options: argparse.Namespace, home: Home, made: Any) -> Path | None:
     """Write a record to --record, or into a home of one's own; the shipped sample is never written to."""
     if options.record:
-        path: Path = options.record
-        if path.exists() and path.read_bytes() != made.content:
-            raise InputDataError("another record stands there", where=str(path), remedy="name another file")
-        path.write_bytes(made.content)
-        return path
+        return _write_once(options.record, made)
     return home.save(made) if options.home else None
+
+
+def _write_once(path: Path, made: Any) -> Path:
+    if path.exists() and path.read_bytes() != made.content:
+        raise InputDataError("another record stands there", where=str(path), remedy="name another file")
+    path.write_bytes(made.content)
+    return path
 
 
 def fixing_text(found: Determination, fixing: dict[str, Any]) -> str:
@@ -296,7 +304,7 @@ def _backfill(options: argparse.Namespace) -> Answer:
         _progress(f"record {number} of {len(dates)}: {day}")
         made = record(found, day, inputs=inputs, captures=home.captures())
         if folder:
-            (folder / f"{methodology.index}_{day}.json").write_bytes(made.content)
+            _write_once(folder / f"{methodology.index}_{day}.json", made)
         else:
             home.save(made)
     _progress("")
@@ -462,10 +470,11 @@ def _unmapped(options: argparse.Namespace) -> Answer:
     unknown = totals.join(inputs.registry.select(key), on=key, how="anti").sort(
         pl.col(measure), *key, descending=[True, *(False for _ in key)]
     )
-    whole = int(totals[measure].sum() or 0)
+    whole = int(totals[measure].sum()) or 1  # nothing but zeros: shares of zero
     rows = [[*row[:3], f"{row[3]:,}", f"{row[3] / whole:.2%}"] for row in unknown.iter_rows()]
-    content = [{**dict(zip((*key, measure), row, strict=True)), "share": row[3] / whole} for row in unknown.iter_rows()]
-    return columns((*key, measure, "share"), rows), content
+    names = (*key, measure, "share")
+    content = [dict(zip(names, (*row, row[3] / whole), strict=True)) for row in unknown.iter_rows()]
+    return columns(names, rows), content
 
 
 def _tables(options: argparse.Namespace) -> Answer:

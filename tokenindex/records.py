@@ -23,6 +23,7 @@ from .tables import BASKET, CONSTITUENTS, ELEMENTARY, FIXINGS, REGISTRY, STANDAR
 from .tables import UTC as UTC_TIME
 
 FORMAT: Final = "tokenindex record 1"
+CAPTURE_FACTS: Final = ("sha256", "name", "adapter", "source", "seen_at", "known_at")
 LEFT_OUT: Final = ("unmapped", "not_in_universe")
 """Observations that concern no constituent of the index are counted in the record, not listed."""
 
@@ -139,9 +140,10 @@ def registry_digest(registry: pl.DataFrame) -> str:
 
 
 def _moment(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # not strftime, which writes the year 999 with three digits
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _capture(c: Capture) -> dict[str, str]:
-    names = {name: getattr(c, name) for name in ("sha256", "name", "adapter", "source")}
-    return {**names, "seen_at": _moment(c.seen_at), "known_at": _moment(c.known_at)}
+    facts = {name: getattr(c, name) for name in CAPTURE_FACTS}
+    return {**facts, "seen_at": _moment(c.seen_at), "known_at": _moment(c.known_at)}

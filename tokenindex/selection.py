@@ -187,7 +187,9 @@ def select(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.DataFrame
     facts = rows.sort("row", "i0").collect()
     observed = inputs.quotes[facts["row"]]
     gone = pl.col("price").is_null() | pl.col("withdrawn").fill_null(False)
-    return observed.hstack(facts.drop("row", *_SLIM)).with_columns(withdrawn=gone, unseen=pl.col("unseen").fill_null(True))
+    return observed.hstack(facts.drop("row", *_SLIM)).with_columns(
+        withdrawn=gone, unseen=pl.col("unseen").fill_null(True)
+    )
 
 
 def _in_force(inputs: Inputs, grid: Grid) -> pl.LazyFrame:

@@ -5,6 +5,7 @@ their digest, and the list of captures only grows.
 
     HOME/home.toml          settings: known_at of an archive, if it is one
     HOME/captures.csv       one row a captured file: digest, name, adapter, source, moments, licence
+                            (a file that is not in the list is not there: it is listed last)
     HOME/captures/NAME      the bytes
     HOME/tables/DIGEST/     parsed tables of a capture: a cache, made again when the adapter's version changes
     HOME/registry.csv       the registry in use; HOME/registries/ holds every one that a record names
@@ -15,12 +16,15 @@ their digest, and the list of captures only grows.
 from __future__ import annotations
 
 import csv
+import fcntl
 import hashlib
 import io
 import os
+import re
 import shutil
 import tomllib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -29,6 +33,7 @@ from pathlib import Path
 import polars as pl
 
 from .adapters import Capture, Parsed, adapter
+from .adapters.reading import in_utc
 from .errors import InputDataError, LedgerError, MethodologyError
 from .methodology import Methodology, in_force, load
 from .records import Record, registry_digest
@@ -54,7 +59,9 @@ def documents(folder: Path, index: str = "*") -> Iterator[Methodology]:
     MethodologyError
         If a document stands under another name than the index and version it defines.
     """
-    for path in sorted(folder.glob(f"{index}/*.toml")):
+    for path in sorted(folder.glob("*/*.toml")):
+        if index not in ("*", path.parent.name):
+            continue
         found = load(path.read_bytes(), where=str(path.relative_to(folder)))
         if (path.parent.name, path.stem) != (found.identity.index, found.version):
             raise MethodologyError(f"the document defines {found.index} {found.version}", where=str(path))
@@ -109,7 +116,10 @@ class Home:
     def known_at(self) -> datetime | None:
         """The moment from which an archive is looked at; None for a home that grows day by day."""
         path = self.path / "home.toml"
-        settings = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        try:
+            settings = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        except ValueError as wrong:
+            raise InputDataError(str(wrong), where=str(path), expected="a TOML file in UTF-8") from None
         moment = settings.pop("known_at", None)
         if settings or (moment is not None and (not isinstance(moment, datetime) or moment.tzinfo is None)):
             found = f"unknown or wrong settings {sorted(settings) or moment}"
@@ -122,10 +132,10 @@ class Home:
 
     def _listed(self) -> list[tuple[Capture, str]]:
         path = self.path / "captures.csv"
-        found = []
-        with path.open(encoding="utf-8", newline="") as lines:
-            for number, row in enumerate(csv.DictReader(lines), start=2):
-                try:
+        number, found = 1, []
+        try:
+            with path.open(encoding="utf-8", newline="") as lines:
+                for number, row in enumerate(csv.DictReader(lines), start=2):  # noqa: B007
                     capture = Capture(
                         sha256=row["sha256"],
                         name=row["name"],
@@ -136,16 +146,20 @@ class Home:
                         licence=row["licence"] or None,
                         reference=row["reference"] or None,
                     )
-                except (KeyError, ValueError, TypeError) as wrong:
-                    place = f"{path} line {number}"
-                    raise InputDataError(f"{wrong!r}", where=place, expected=", ".join(COLUMNS)) from None
-                found.append((capture, row.get("adapter_version") or ""))
+                    found.append((capture, row.get("adapter_version") or ""))
+        except (KeyError, ValueError, TypeError, csv.Error) as wrong:
+            raise InputDataError(f"{wrong!r}", where=f"{path} line {number}", expected=", ".join(COLUMNS)) from None
         return found
 
     def content(self, sha256: str) -> bytes | None:
         """Return the bytes of a capture, or None if this home does not hold it."""
-        name = next((c.name for c in self.captures() if c.sha256 == sha256), None)
-        return (self.path / "captures" / name).read_bytes() if name else None
+        capture = self.capture(sha256)
+        path = self.path / "captures" / capture.name if capture else None
+        return path.read_bytes() if path and path.is_file() else None
+
+    def capture(self, sha256: str) -> Capture | None:
+        """Return the facts of a capture, or None if this home does not list it."""
+        return next((c for c in self.captures() if c.sha256 == sha256), None)
 
     def inputs(self, *, progress: Progress = lambda _: None) -> Inputs:
         """Return the input tables of every capture."""
@@ -153,7 +167,8 @@ class Home:
         parsed = []
         for number, (capture, version) in enumerate(listed, start=1):
             progress(f"reading {number} of {len(listed)}: {capture.name}")
-            parsed.append(self._cached(capture, version) or self._parse(capture))
+            content = self._intact(capture)
+            parsed.append(self._cached(capture, version) or adapter(capture.adapter).parse(content, capture))
         return merge(parsed, self.registry)
 
     def _cached(self, capture: Capture, version: str) -> Parsed | None:
@@ -168,7 +183,7 @@ class Home:
                 frames[table.name.lower()] = table.conform(pl.read_parquet(path))
         return Parsed(**frames)
 
-    def _parse(self, capture: Capture) -> Parsed:
+    def _intact(self, capture: Capture) -> bytes:
         path = self.path / "captures" / capture.name
         try:
             content = path.read_bytes()
@@ -182,7 +197,7 @@ class Home:
                 expected=capture.sha256,
                 remedy="restore the captured bytes: a capture never changes",
             )
-        return adapter(capture.adapter).parse(content, capture)
+        return content
 
     def ingest(
         self,
@@ -198,30 +213,48 @@ class Home:
         """Store a captured file and its tables; return what it held, or None if it was stored before.
 
         Nothing is stored if the file cannot be read or a row does not fit its table.
+
+        Raises
+        ------
+        InputDataError
+            If the file is not what the adapter reads, or a fact of it does not fit into one line of text.
         """
+        for text in (source, licence or "", reference or ""):
+            if not text.isprintable():
+                raise InputDataError(f"{text!r} is not printable", where=file.name, expected="one line of text")
         content = file.read_bytes()
         reader = adapter(adapter_name)
         digest = hashlib.sha256(content).hexdigest()
-        name = f"{seen_at:%Y-%m-%d}_{digest[:12]}_{file.name}"
-        capture = Capture(digest, name, adapter_name, source, seen_at, known_at, licence, reference)
-        if any(c.sha256 == digest for c in self.captures()):
+        seen_at, known_at = in_utc(seen_at), in_utc(known_at)
+        name = f"{seen_at.date()}_{digest[:12]}_{_short(file.name)}"
+        capture = Capture(digest, name, adapter_name, source, seen_at, known_at, licence or None, reference or None)
+        if self.capture(digest):
             return None
         # errors name the file as the user knows it
         parsed = reader.parse(content, replace(capture, name=file.name)).checked(where=file.name)
-        _write(self.path / "captures" / name, content)
+        with _alone(self.path):
+            if self.capture(digest):
+                return None
+            _write(self.path / "captures" / name, content)
+            self._cache(digest, parsed)
+            self._list(capture, reader.version)
+        return parsed
+
+    def _cache(self, digest: str, parsed: Parsed) -> None:
         folder = self.path / "tables" / digest
-        folder.mkdir(parents=True, exist_ok=True)
+        if folder.exists():  # an ingest that was cut short, perhaps with another adapter
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
         for table, frame in parsed.tables().items():
             if len(frame):
                 buffer = io.BytesIO()
                 frame.write_parquet(buffer)
                 _write(folder / f"{table.name.lower()}.parquet", buffer.getvalue())
-        self._list(capture, reader.version)
-        return parsed
 
     def _list(self, capture: Capture, version: str) -> None:
         line = io.StringIO()
-        moments = {key: f"{getattr(capture, key):%Y-%m-%dT%H:%M:%SZ}" for key in ("seen_at", "known_at")}
+        # not strftime, which writes the year 999 with three digits
+        moments = {key: getattr(capture, key).isoformat().replace("+00:00", "Z") for key in ("seen_at", "known_at")}
         row = {**vars(capture), **moments, "adapter_version": version}
         csv.DictWriter(line, COLUMNS, lineterminator="\n").writerow(row)
         path = self.path / "captures.csv"
@@ -260,11 +293,11 @@ class Home:
     def evidence(self) -> Evidence:
         """Return where verification finds the captures, documents and registries of this home."""
         known = {m.sha256: m for m in self.documents()}
-        return Evidence(self.content, known.get, self._registry, self.methodology)
+        return Evidence(self.content, known.get, self._registry, self.methodology, self.capture)
 
     def _registry(self, digest: str) -> pl.DataFrame | None:
-        kept = self.path / "registries" / f"{digest}.csv"
-        frame = read_registry(kept) if kept.exists() else self.registry
+        kept = self.path / "registries" / f"{digest}.csv" if re.fullmatch("[0-9a-f]{64}", digest) else None
+        frame = read_registry(kept) if kept and kept.exists() else self.registry
         return frame if registry_digest(frame) == digest else None
 
     def __repr__(self) -> str:
@@ -308,7 +341,26 @@ def moment(text: str) -> datetime:
         if len(text) > 10:
             raise ValueError(f"{text!r} has no zone")
         found = found.replace(tzinfo=UTC)
-    return found.astimezone(UTC)
+    try:
+        return found.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{text!r} is not a moment in UTC") from None
+
+
+def _short(name: str) -> str:
+    """Return a file name that any file system and any line of the list can hold."""
+    return re.sub(r"[^\w .+@=~-]", "_", name, flags=re.ASCII)[-120:]
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other program stores something in `folder`, and keep others waiting."""
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from itertools import zip_longest
 from typing import Any
 
@@ -19,9 +20,9 @@ import polars as pl
 from . import __version__
 from .adapters import Capture, Parsed, adapter
 from .determination import determine
-from .errors import AdapterError, InputDataError, VerificationError
+from .errors import TokenIndexError, VerificationError
 from .methodology import Methodology
-from .records import FORMAT, Record, canonical, record
+from .records import CAPTURE_FACTS, FORMAT, Record, canonical, record
 from .selection import Inputs
 
 TABLES = ("basket", "observations", "elementary", "constituents")
@@ -29,12 +30,17 @@ TABLES = ("basket", "observations", "elementary", "constituents")
 
 @dataclass(frozen=True)
 class Evidence:
-    """Where verification finds bytes: each function gives None for a digest it does not hold."""
+    """Where verification finds bytes: each function gives None for a digest it does not hold.
+
+    Bytes do not say when they were known. Where the evidence has its own list of captures, `facts` gives what it says, and
+    a record that says otherwise is refused; without it the facts are those of the record.
+    """
 
     capture: Callable[[str], bytes | None]
     methodology: Callable[[str], Methodology | None]
     registry: Callable[[str], pl.DataFrame | None]
     in_force: Callable[[str, date], Methodology]
+    facts: Callable[[str], Capture | None] = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -63,20 +69,20 @@ def verify(content: bytes, *, evidence: Evidence, expected_sha256: str | None = 
     held = _canonical_form(content)
     yield Step(1, "canonical form", f"{len(content):,} bytes of RFC 8785 JSON, {held['record']}")
     digest = Record(content).sha256
-    if expected_sha256 and not digest.startswith(expected_sha256.lower()):
-        raise _difference(2, f"the digest is {digest}", expected=expected_sha256)
-    yield Step(2, "digest", digest + ("" if expected_sha256 else " (none was given to compare with)"))
+    if expected_sha256 is not None and not (expected_sha256 and digest.startswith(expected_sha256.lower())):
+        raise _difference(2, f"the digest is {digest}", expected=repr(expected_sha256))
+    yield Step(2, "digest", digest + (" (none was given to compare with)" if expected_sha256 is None else ""))
     captured = _captures(held, evidence)
     yield Step(3, "captures", f"{len(captured)} files hash to the digests of the record")
     methodology, registry = _document(held, evidence)
     yield Step(4, "methodology and registry", f"{methodology!r}, registry {held['registry'][:12]}")
     yield Step(5, "software", _software(held))
-    parsed = [_parse(c, bytes_) for c, bytes_ in captured]
-    inputs = merge(parsed, registry)
+    with _refused(6):
+        inputs = merge([adapter(c.adapter).parse(bytes_, c) for c, bytes_ in captured], registry)
     yield Step(6, "parsing", repr(inputs))
     day, known = date.fromisoformat(held["fixing_date"]), held["known_at"]
-    moment = None if known == "cut-off" else datetime.fromisoformat(known)
-    again = determine(methodology, inputs, dates=[day], known_at=moment)
+    with _refused(7):
+        again = determine(methodology, inputs, dates=[day], known_at=None if known == "cut-off" else _moment(known))
     made = record(again, day, inputs=inputs, captures=[c for c, _ in captured]).document
     yield Step(7, "determination", repr(again))
     for name in TABLES:
@@ -100,6 +106,30 @@ def _difference(step: int, found: str, *, expected: str = "", where: str = "") -
     return VerificationError(found, expected=expected, where=place, remedy="the record does not hold")
 
 
+@contextmanager
+def _refused(step: int) -> Iterator[None]:
+    """Turn what the library refuses to do with the record into a difference of `step`."""
+    try:
+        yield
+    except VerificationError:
+        raise
+    except TokenIndexError as wrong:
+        raise _difference(step, str(wrong)) from None
+
+
+def _moment(text: str) -> datetime:
+    """Return a moment of a record, which is in UTC."""
+    found = datetime.fromisoformat(text)
+    if found.tzinfo != UTC:
+        raise ValueError(f"{text!r} is not in UTC")
+    return found
+
+
+def _same(there: Any, here: Any) -> bool:
+    """Return whether two values are the same JSON; to Python ``1``, ``1.0`` and ``true`` are equal."""
+    return canonical(there) == canonical(here)
+
+
 def _canonical_form(content: bytes) -> dict[str, Any]:
     try:
         held = json.loads(content)
@@ -109,7 +139,7 @@ def _canonical_form(content: bytes) -> dict[str, Any]:
         raise _difference(1, "this is not a record", expected=f"an object with record = {FORMAT!r}")
     try:
         same = canonical(held) == content
-    except (ValueError, UnicodeEncodeError):
+    except (ValueError, RecursionError):
         same = False
     if not same:
         raise _difference(1, "the bytes are not in canonical form", expected="RFC 8785 JSON")
@@ -118,26 +148,46 @@ def _canonical_form(content: bytes) -> dict[str, Any]:
     for key, kind in known.items():
         if not isinstance(held.get(key), kind):
             raise _difference(1, f"{key} is missing or not a {kind.__name__}", expected="a whole record")
+    try:
+        date.fromisoformat(held["fixing_date"])
+        if held["known_at"] != "cut-off":
+            _moment(held["known_at"])
+    except ValueError as wrong:
+        raise _difference(1, str(wrong), expected="a date, and a moment in UTC or 'cut-off'") from None
     return held
 
 
 def _captures(held: dict[str, Any], evidence: Evidence) -> list[tuple[Capture, bytes]]:
-    found = []
-    for fact in held["captures"]:
-        try:
-            moments = {key: datetime.fromisoformat(fact[key]) for key in ("seen_at", "known_at")}
-            capture = Capture(**{**fact, **moments})
-        except (TypeError, KeyError, ValueError) as wrong:
-            facts = "sha256, name, adapter, source, seen_at, known_at"
-            raise _difference(3, f"a capture has wrong facts: {wrong}", expected=facts) from None
-        content = evidence.capture(capture.sha256)
-        if content is None:
-            raise _difference(3, f"no bytes for {capture.sha256}", expected=f"the capture {capture.name}")
-        actual = hashlib.sha256(content).hexdigest()
-        if actual != capture.sha256:
-            raise _difference(3, f"{capture.name} hashes to {actual}", expected=capture.sha256)
-        found.append((capture, content))
-    return found
+    captures = [_capture(fact) for fact in held["captures"]]
+    digests = [capture.sha256 for capture in captures]
+    if digests != sorted(set(digests)):
+        raise _difference(3, "the captures are out of order or stand twice", expected="each once, by digest")
+    return [(capture, _content(capture, evidence)) for capture in captures]
+
+
+def _capture(fact: Any) -> Capture:
+    try:
+        if sorted(fact) != sorted(CAPTURE_FACTS) or not all(isinstance(text, str) for text in fact.values()):
+            raise ValueError("a fact is missing, unknown or not text")
+        return Capture(**{**fact, **{key: _moment(fact[key]) for key in ("seen_at", "known_at")}})
+    except (TypeError, AttributeError, ValueError) as wrong:
+        found = f"a capture has wrong facts: {wrong}"
+        raise _difference(3, found, expected=", ".join(CAPTURE_FACTS)) from None
+
+
+def _content(capture: Capture, evidence: Evidence) -> bytes:
+    content = evidence.capture(capture.sha256)
+    if content is None:
+        raise _difference(3, f"no bytes for {capture.sha256}", expected=f"the capture {capture.name}")
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != capture.sha256:
+        raise _difference(3, f"{capture.name} hashes to {actual}", expected=capture.sha256)
+    listed = evidence.facts(capture.sha256)
+    for name in CAPTURE_FACTS if listed else ():
+        there, here = getattr(capture, name), getattr(listed, name)
+        if there != here:
+            raise _difference(3, f"{name} is {there}", expected=str(here), where=f"capture {capture.sha256[:12]}")
+    return content
 
 
 def _document(held: dict[str, Any], evidence: Evidence) -> tuple[Methodology, pl.DataFrame]:
@@ -146,11 +196,13 @@ def _document(held: dict[str, Any], evidence: Evidence) -> tuple[Methodology, pl
     if methodology is None:
         wanted = f"{held['index']} {held.get('version')}"
         raise _difference(4, f"no methodology document hashes to {digest}", expected=wanted)
-    if held["component"]:
-        methodology = methodology.for_component(held["component"])
-    in_force = evidence.in_force(held["index"], date.fromisoformat(held["fixing_date"]))
+    with _refused(4):
+        if held["component"]:
+            methodology = methodology.for_component(held["component"])
+        in_force = evidence.in_force(held["index"], date.fromisoformat(held["fixing_date"]))
     if in_force.sha256 != digest:
-        raise _difference(4, f"version {in_force.version} was in force", expected=f"version {methodology.version}")
+        found = f"version {in_force.version} was in force, {in_force.sha256[:12]}"
+        raise _difference(4, found, expected=f"version {methodology.version}, {digest[:12]}")
     registry = evidence.registry(held["registry"])
     if registry is None:
         raise _difference(4, f"no registry has the digest {held['registry']}", expected="the registry of the fixing")
@@ -158,49 +210,49 @@ def _document(held: dict[str, Any], evidence: Evidence) -> tuple[Methodology, pl
 
 
 def _software(held: dict[str, Any]) -> str:
-    made = held["software"]
-    versions = dict(made.get("adapters", {}))
-    try:
+    made, names = held["software"], {fact["adapter"] for fact in held["captures"]}
+    versions = made.get("adapters")
+    whole = sorted(made) == ["adapters", "tokenindex"] and isinstance(versions, dict) and versions.keys() == names
+    if not whole or not all(isinstance(text, str) for text in (made["tokenindex"], *versions.values())):
+        raise _difference(5, "the software is not named", expected="versions of tokenindex and of the adapters used")
+    with _refused(5):
         now = {name: adapter(name).version for name in versions}
-    except AdapterError as missing:
-        raise _difference(5, missing.found, expected="the adapters of the record") from None
     changed = [f"{name} {versions[name]} -> {now[name]}" for name in versions if versions[name] != now[name]]
-    text = f"made by {made.get('tokenindex')}, verified by {__version__}; {len(versions)} adapters"
+    text = f"made by {made['tokenindex']}, verified by {__version__}; {len(versions)} adapters"
     return text + (f", of which changed: {', '.join(changed)}" if changed else " of the same versions")
 
 
-def _parse(capture: Capture, content: bytes) -> Parsed:
-    try:
-        return adapter(capture.adapter).parse(content, capture)
-    except InputDataError as wrong:
-        raise _difference(6, str(wrong)) from None
-
-
 def _compare_table(name: str, held: dict[str, Any], made: dict[str, Any]) -> None:
-    if held.get("columns") != made["columns"]:
+    if not _same(held.get("columns"), made["columns"]):
         raise _difference(8, f"table {name} has the columns {held.get('columns')}", expected=str(made["columns"]))
     rows: list[Any] = held["rows"] if isinstance(held.get("rows"), list) else []
-    for number, (there, here) in enumerate(zip_longest(rows, made["rows"]), start=1):
-        if there == here:
+    absent: Any = object()
+    for number, (there, here) in enumerate(zip_longest(rows, made["rows"], fillvalue=absent), start=1):
+        if there is not absent and here is not absent and _same(there, here):
             continue
         where = f"table {name}, row {number}"
-        if not isinstance(there, list) or here is None or len(there) != len(here):
-            found = "is missing" if there is None else "should not be there" if here is None else "has another shape"
+        if here is absent:
+            raise _difference(8, "the row should not be there", expected=f"{number - 1} rows", where=where)
+        if not isinstance(there, list) or len(there) != len(here):
+            found = "is missing" if there is absent else "has another shape"
             raise _difference(8, f"the row {found}", expected=str(here), where=where)
-        k = next(k for k, (a, b) in enumerate(zip(there, here, strict=True)) if a != b)
+        k = next(k for k, (a, b) in enumerate(zip(there, here, strict=True)) if not _same(a, b))
         cell = f"{where}, column {made['columns'][k]}"
         raise _difference(8, f"{there[k]!r} stands there", expected=repr(here[k]), where=cell)
 
 
 def _compare_figures(held: dict[str, Any], made: dict[str, Any]) -> None:
-    for name, here in made["fixing"].items():
-        if held["fixing"].get(name) != here:
-            raise _difference(9, f"{name} is {held['fixing'].get(name)!r}", expected=repr(here), where="fixing")
-    for key in sorted(made.keys() | held.keys()):
-        if key not in ("software", "fixing") and held.get(key) != made.get(key):
-            raise _difference(9, f"{key} is {str(held.get(key))[:200]}", expected=str(made.get(key))[:200])
-    if held["fixing"].keys() != made["fixing"].keys():
-        raise _difference(9, "the fixing has other fields", expected=", ".join(made["fixing"]))
+    # the fixing first: its fields are the figures; then all other keys, of which the software may be another
+    for there, here, where in ((held["fixing"], made["fixing"], "fixing"), (held, made, "")):
+        for name in [*here, *sorted(there.keys() - here.keys())]:
+            if where == "" and name == "software":
+                continue
+            if name not in there or name not in here:
+                found = f"{name} is missing" if name in here else f"{name!r} should not be there"
+                raise _difference(9, found, expected=", ".join(here), where=where)
+            if not _same(there[name], here[name]):
+                found = f"{name} is {str(there[name])[:200]!r}"
+                raise _difference(9, found, expected=repr(str(here[name])[:200]), where=where)
 
 
 def _published(fixing: dict[str, Any]) -> str:

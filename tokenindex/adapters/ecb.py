@@ -25,7 +25,9 @@ import polars as pl
 from ..exact import MONEY, SOURCE_MONEY
 from ..tables import RATES, REJECTS, UTC
 from ..units import CURRENCIES
-from . import Adapter, Capture, Parsed, exact_decimals, load_csv, rejected, unreadable
+from . import Adapter, Capture, Parsed
+from .reading import exact_decimals, load_csv, unreadable
+from .rows import rejected
 
 UNPACKED_MAX: Final = 32 * 2**20
 """Largest size of the unpacked CSV file, in bytes."""

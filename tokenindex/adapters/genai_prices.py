@@ -20,7 +20,9 @@ from decimal import Decimal
 from typing import Any, Final
 
 from ..errors import AdapterError
-from . import Adapter, Capture, Parsed, Quote, Rows, load_json, pointer
+from . import Adapter, Capture, Parsed
+from .reading import load_json, pointer
+from .rows import Quote, Rows
 
 UNKNOWN_START: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Stands for the unknown start of a price that had ended before it was seen."""

@@ -13,7 +13,9 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from . import Adapter, Capture, Parsed, Quote, Rows, load_json, pointer
+from . import Adapter, Capture, Parsed
+from .reading import load_json, pointer
+from .rows import Quote, Rows
 
 _COMPONENTS: Final = {
     "input_cost_per_token": "input",

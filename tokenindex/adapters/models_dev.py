@@ -20,7 +20,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ..units import SERVICE_TIERS
-from . import Adapter, Capture, Parsed, Quote, Rows, number, refuse_cut, unreadable
+from . import Adapter, Capture, Parsed
+from .reading import number, refuse_cut, unreadable
+from .rows import Quote, Rows
 
 UNPACKED_MAX: Final = 64 * 2**20
 """Largest size of the unpacked archive, in bytes."""

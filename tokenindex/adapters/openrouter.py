@@ -19,7 +19,9 @@ from typing import Any, Final
 
 from ..exact import TOKENS_MAX
 from ..tables import VOLUMES
-from . import Adapter, Capture, Parsed, Rows, in_utc, load_csv, load_json, pointer, unreadable
+from . import Adapter, Capture, Parsed
+from .reading import in_utc, load_csv, load_json, pointer, unreadable
+from .rows import Rows
 
 _COMPONENTS: Final = {
     "prompt": "input",

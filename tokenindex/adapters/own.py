@@ -19,18 +19,9 @@ from .. import tables
 from ..exact import MONEY, SOURCE_MONEY
 from ..tables import REJECTS, UTC, Column, Table
 from ..units import CURRENCIES
-from . import (
-    Adapter,
-    Capture,
-    Parsed,
-    blank_to_null,
-    exact_decimals,
-    load_csv,
-    overlapping,
-    rejected,
-    shown,
-    unreadable,
-)
+from . import Adapter, Capture, Parsed
+from .reading import blank_to_null, exact_decimals, load_csv, shown, unreadable
+from .rows import overlapping, rejected
 
 _POLARS_FAILURES: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 _ADDED: Final = frozenset({"capture", "locator"})

@@ -31,6 +31,11 @@ def region(*, allowed: tuple[str, ...]) -> Screen:
     return Screen("region", ~pl.col("region").is_in(list(allowed)))
 
 
+def date_kind(*, allowed: tuple[str, ...]) -> Screen:
+    """Exclude prices whose beginning is not of an `allowed` kind: nobody knows when an undated price began."""
+    return Screen("date_kind", ~pl.col("date_kind").is_in(list(allowed)))
+
+
 def not_alias() -> Screen:
     """Exclude rows that repeat the price of another model."""
     return Screen("alias", pl.col("alias_of").is_not_null())

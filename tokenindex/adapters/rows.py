@@ -1,0 +1,197 @@
+"""Collecting the rows of one capture.
+
+*Reads* prices as a source wrote them. *Writes* observations and rejects. *Never* drops a price: what cannot be an
+observation is a reject with a reason and its place.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+import polars as pl
+
+from ..exact import parse_decimal
+from ..tables import OBSERVATIONS, QUOTE_KEY, REJECTS, SIGHTINGS
+from . import Capture, Parsed
+from .reading import shown
+
+CONTEXT_MAX: Final = 2**62
+"""Longest prompt that a bracket may name, in tokens."""
+
+
+@dataclass(frozen=True)
+class Quote:
+    """One price as the source wrote it, and the prompt lengths for which it holds.
+
+    Parameters
+    ----------
+    found : object
+        What stands there; null means that nothing is quoted.
+    locator : str
+        Where it stands.
+    context_from, context_to : object
+        The price holds for prompts longer than the first and up to the second, in tokens. Without a declared end a
+        bracket ends where the next one of its ladder begins.
+    """
+
+    found: object
+    locator: str
+    context_from: object = 0
+    context_to: object = None
+
+
+class Rows:
+    """Collects the rows of one capture; each price is parsed as exact decimal text or rejected.
+
+    The fields that every observation of a file shares are given once, as `common`.
+    """
+
+    def __init__(self, capture: Capture, **common: Any) -> None:
+        self.capture = capture
+        self._common: dict[str, Any] = {
+            "source": capture.source,
+            "service_tier": "standard",
+            "region": "",
+            "context_from": 0,
+            "tax": "unknown",
+            "valid_from": capture.seen_at,
+            "date_kind": "first_seen",
+            **self.provenance(),
+            **common,
+        }
+        self._observations: list[dict[str, Any]] = []
+        self._rejects: list[dict[str, Any]] = []
+
+    def provenance(self) -> dict[str, Any]:
+        """Return the provenance columns that all rows of this capture share."""
+        c = self.capture
+        return {"known_at": c.known_at, "reference": c.reference, "licence": c.licence, "capture": c.sha256}
+
+    def price(self, found: object, *, locator: str, **fields: Any) -> None:
+        """Add one observation, or one reject if `found` is not the text of a decimal number; null adds nothing."""
+        if found is None:
+            return
+        if isinstance(found, bool) or not isinstance(found, str | int | Decimal):
+            self.reject("not_a_price", found, locator=locator)
+            return
+        try:
+            price = parse_decimal(str(found).strip())
+        except ValueError:
+            self.reject("not_a_price", found, locator=locator)
+            return
+        self._observations.append({**self._common, **fields, "price": price, "locator": locator})
+
+    def quotes(
+        self,
+        fields: Mapping[str, object],
+        *,
+        names: Mapping[str, str],
+        ignored: Container[str],
+        at: str,
+        context_from: object = 0,
+    ) -> list[tuple[str, Quote]]:
+        """Return component and quote of each field in `names`; a field neither there nor in `ignored` is rejected."""
+        found = []
+        for key, price in fields.items():
+            if key in names:
+                found.append((names[key], Quote(price, at + key, context_from)))
+            elif key not in ignored:
+                self.reject("unknown_field", key, locator=at + key)
+        return found
+
+    def ladders(self, quotes: Iterable[tuple[str, Quote]], **fields: Any) -> None:
+        """Add the prices of several components, each a ladder of brackets by prompt length."""
+        by_component: dict[str, list[Quote]] = {}
+        for component, quote in quotes:
+            by_component.setdefault(component, []).append(quote)
+        for component, ladder in by_component.items():
+            self._ladder(ladder, component=component, **fields)
+
+    def _ladder(self, quotes: list[Quote], **fields: Any) -> None:
+        rungs = []
+        for quote in quotes:
+            start, end = whole(quote.context_from), whole(quote.context_to)
+            if quote.found is None:
+                continue
+            if start is None or (end is None and quote.context_to is not None):
+                self.reject("not_a_context_length", quote.context_from, locator=quote.locator)
+            elif end is not None and end <= start:
+                self.reject("empty_bracket", f"{start} to {end}", locator=quote.locator)
+            else:
+                rungs.append((start, end, quote))
+        starts = sorted({start for start, _, _ in rungs})
+        following = dict(itertools.pairwise(starts))
+        for start, end, quote in rungs:
+            to = following.get(start) if end is None else end
+            self.price(quote.found, locator=quote.locator, context_from=start, context_to=to, **fields)
+
+    def reject(self, reason: str, found: object, *, locator: str) -> None:
+        """Add one reject."""
+        row = {"reason": reason, "found": shown(found), "capture": self.capture.sha256, "locator": locator}
+        self._rejects.append(row)
+
+    def sighting(self, *, complete: bool) -> pl.DataFrame:
+        """Return the one sighting that a snapshot is."""
+        row = {"source": self.capture.source, "seen_at": self.capture.seen_at, "complete": complete, "locator": ""}
+        return SIGHTINGS.frame([{**self.provenance(), **row}])
+
+    def rejects(self) -> pl.DataFrame:
+        """Return the rejects so far."""
+        return REJECTS.frame(self._rejects)
+
+    def parsed(self, *, complete: bool = True) -> Parsed:
+        """Return what was collected as the observations of one snapshot.
+
+        Brackets that overlap are rejected. A snapshot without observations is never complete: it must not read as if
+        everything had been withdrawn.
+        """
+        frame = OBSERVATIONS.frame(self._observations)
+        clash = overlapping(frame)
+        observations = frame.filter(~clash)
+        if frame.is_empty() and not self._rejects:
+            self.reject("empty_snapshot", "", locator="")
+        return Parsed(
+            observations=observations,
+            sightings=self.sighting(complete=complete and not observations.is_empty()),
+            rejects=pl.concat([self.rejects(), rejected(frame.filter(clash), "overlapping_brackets", found="price")]),
+        )
+
+
+def overlapping(observations: pl.DataFrame) -> pl.Series:
+    """Return whether a row's prompt-length bracket, or one of the same price list entry, overlaps another.
+
+    An entry is one seller, model, component, tier, region and time of day, valid and known from the same moments. A
+    withdrawal holds nowhere and overlaps nothing.
+    """
+    entry = [*(name for name in QUOTE_KEY if name != "context_from"), "valid_from", "known_at"]
+    numbered = observations.with_row_index("row").filter(pl.col("price").is_not_null())
+    ordered = numbered.select("row", *entry, "context_from", "context_to").sort(*entry, "context_from")
+    # null is a time of day like any other here, and in the order of their beginnings brackets are disjoint exactly if
+    # neighbours are
+    same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift(-1)) for name in entry)
+    meets = same & (pl.col("context_from").shift(-1) < pl.col("context_to").fill_null(2**62))
+    runs = (~same).cum_sum().shift(fill_value=0)
+    marked = ordered.select("row", run=runs, meets=meets.fill_null(False))
+    torn = marked.filter("meets")["run"].unique()
+    clashing = marked.filter(pl.col("run").is_in(torn.implode()))["row"]
+    return pl.Series(range(len(observations)), dtype=pl.get_index_type()).is_in(clashing.implode())
+
+
+def rejected(rows: pl.DataFrame, reason: str, *, found: str) -> pl.DataFrame:
+    """Return rejects for `rows`, which have a capture and a locator; `found` names the column to show."""
+    return rows.select(
+        reason=pl.lit(reason), found=pl.col(found).cast(pl.String).fill_null(""), capture="capture", locator="locator"
+    )
+
+
+def whole(found: object) -> int | None:
+    """Return `found` as a whole number from 0 to `CONTEXT_MAX`, or null if it is not one."""
+    if isinstance(found, bool) or not isinstance(found, int | Decimal):
+        return None
+    if isinstance(found, Decimal) and not found.is_finite():
+        return None
+    return int(found) if 0 <= found <= CONTEXT_MAX and found == int(found) else None
