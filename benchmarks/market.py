@@ -8,7 +8,7 @@ variations of `methodology/tix/1.0.0.toml` whose calendar and base date fit thos
 
 Two sources quote every constituent of about 25 vendors: input and output, and cache reads for four of five. A price
 changes about every 30 days; each source tells it up to four days late and now and then wrongly (ten times as much, or
-zero), takes it back days later, or withdraws the offer for a while. Both are looked at every day. A router counts the
+zero) and takes it back two days later; now and then one or both withdraw an offer for a while. Both are looked at every day. A router counts the
 tokens of each constituent every day.
 """
 
@@ -126,25 +126,25 @@ def _observations(pick: random.Random, names: list[tuple[str, str]], length: int
     )
 
 
-def _truth(pick: random.Random, length: int) -> Iterator[tuple[int, int]]:
-    """Yield the input price of a constituent in micro: at the start, then about every `EVERY` days."""
+def _truth(pick: random.Random, length: int) -> Iterator[tuple[int, int, bool]]:
+    """Yield day, input price in micro, and whether the offer pauses: at the start, then about every `EVERY` days."""
     price, day = pick.randrange(50_000, 5_000_000), 0
     while day < length:
-        yield day, price
+        yield day, price, pick.random() < 0.02
         price = max(20_000, min(20_000_000, price * pick.choice((50, 80, 90, 95, 98, 102, 105, 110, 120, 160)) // 100))
         day += pick.randrange(1, 2 * EVERY)
 
 
-def _told(pick: random.Random, truth: list[tuple[int, int]], percent: int, length: int) -> Iterator[Change]:
+def _told(pick: random.Random, truth: list[tuple[int, int, bool]], percent: int, length: int) -> Iterator[Change]:
     """Yield the changes of one component as one source tells them."""
-    for (day, price), (until, _) in zip(truth, [*truth[1:], (length, 0)], strict=True):
+    for (day, price, pauses), (until, *_) in zip(truth, [*truth[1:], (length,)], strict=True):
         start = min(day + pick.choice((0, 0, 0, 0, 1, 2, 4)), until - 1) if day else 0
         nano, wrong = price * percent * 10, pick.random()
         if wrong < 0.02 and until - start > 3:
             yield start, 0 if wrong < 0.005 else nano * 10
             start += 2
         yield start, nano
-        if wrong > 0.98 and until - start > 12:
+        if (pauses or wrong > 0.99) and until - start > 12:
             yield start + 5, None
             yield start + 5 + pick.randrange(1, 6), nano
 
