@@ -149,11 +149,12 @@ def test_stages_append_columns_and_keep_rows() -> None:
     frames.append(stages.standardise(frames[-1]))
     frames.append(stages.screen(frames[-1], methodology))
     _, pieces = stages.consolidate(frames[-1], methodology, size=grid.size)
+    volumes = select_volumes(inputs, methodology, grid)
     later = [stages.spread(pieces, grid)]
     later.append(stages.relate(later[-1], methodology))
     later.append(stages.flag_outliers(later[-1], methodology))
     later.append(stages.accept(later[-1], methodology))
-    later.append(later[-1].with_columns(tokens=stages.lagged_tokens(later[-1], select_volumes(inputs, methodology, grid), methodology, grid)))
+    later.append(later[-1].with_columns(tokens=stages.lagged_tokens(later[-1], volumes, stages.windows(volumes, grid), methodology, grid)))
     later.append(stages.weigh(later[-1], [], methodology, grid))
     for road in (frames, later):
         for before, after in zip(road, road[1:], strict=False):

@@ -300,8 +300,10 @@ def _backfill(options: argparse.Namespace) -> Answer:
     folder = options.records
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
-    for number, day in enumerate(dates if folder or options.home else [], start=1):
-        _progress(f"record {number} of {len(dates)}: {day}")
+    since = methodology.identity.effective_from  # before, the figures are a study: no record of them would verify
+    kept = [day for day in dates if day >= since] if folder or options.home else []
+    for number, day in enumerate(kept, start=1):
+        _progress(f"record {number} of {len(kept)}: {day}")
         made = record(found, day, inputs=inputs, captures=home.captures())
         if folder:
             _write_once(folder / f"{methodology.index}_{day}.json", made)
@@ -312,6 +314,10 @@ def _backfill(options: argparse.Namespace) -> Answer:
     rows = [_short_row(methodology, row) for row in found.fixings.iter_rows(named=True)]
     counts = ", ".join(f"{n} {status}" for status, n in found.fixings["status"].value_counts(sort=True).iter_rows())
     _talk(f"{methodology.index} {methodology.version}: {counts}")
+    if dates[0] < since:
+        _talk(
+            f"note: {methodology.version} is in force from {since}: figures before are not fixings, and have no record"
+        )
     return columns(shown, rows), [dict(row.items()) for row in found.fixings.iter_rows(named=True)]
 
 

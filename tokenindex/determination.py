@@ -24,7 +24,7 @@ from .exact import NANO, PRICE_MAX, TOKENS_MAX, WIDE, divide, divide_columns, mo
 from .methodology import Methodology
 from .rules.formulas import FixedBasket
 from .rules.waterfall import CarryForward, Minimums, NoFixing
-from .selection import Grid, Inputs, select, select_volumes
+from .selection import SCREENED, Grid, Inputs, select, select_volumes
 from .tables import CONSTITUENTS, ELEMENTARY, FIXINGS, QUOTE_KEY, STANDARDISED
 from .units import PER_MTOK
 
@@ -58,12 +58,14 @@ def determine(
     rows = screen(standardise(select(inputs, methodology, grid)), methodology)
     elementary, pieces = consolidate(rows, methodology, size=grid.size)
     volumes = select_volumes(inputs, methodology, grid)
+    window = windows(volumes, grid)
     prices = flag_outliers(relate(spread(pieces, grid), methodology), methodology)
-    priced = accept(prices, methodology).with_columns(tokens=lagged_tokens(prices, volumes, methodology, grid))
+    priced = accept(prices, methodology).with_columns(tokens=lagged_tokens(prices, volumes, window, methodology, grid))
     baskets, notes = _baskets(methodology, rebalances, priced, grid)
     constituents = weigh(priced, baskets, methodology, grid)
-    fixings = fix(constituents, baskets, volumes, methodology, grid)
-    frames = Frames(rows, elementary, pieces, constituents, fixings)
+    published = methodology.calendar.lookback(dates, length=methodology.carried)
+    fixings = fix(constituents, baskets, window, methodology, grid, published=published)
+    frames = Frames(inputs.quotes, rows, elementary, pieces, constituents, fixings)
     return Determination(methodology, tuple(sorted(set(dates))), known_at, tuple(baskets), tuple(notes), grid, frames)
 
 
@@ -250,14 +252,36 @@ def accept(constituents: pl.DataFrame, methodology: Methodology) -> pl.DataFrame
     ).drop("_at")
 
 
-def lagged_tokens(constituents: pl.DataFrame, volumes: pl.DataFrame, methodology: Methodology, grid: Grid) -> pl.Series:
+@dataclass(frozen=True)
+class Window:
+    """The window of volumes of a date: its complete days, and all tokens known in it, mapped or not."""
+
+    days: int
+    tokens: int
+
+
+def windows(volumes: pl.DataFrame, grid: Grid) -> list[Window]:
+    """Return the window of every date of the grid."""
+    periods = volumes.group_by("period_start", "period_end").agg(pl.col("i0").min(), pl.col("i1").max())
+    length = (pl.col("period_end") - pl.col("period_start")).dt.total_days() + 1
+    days, tokens = _running(periods, length, grid), _running(volumes, pl.col("tokens"), grid)
+    return [Window(*pair) for pair in zip(days, tokens, strict=True)]
+
+
+def lagged_tokens(
+    constituents: pl.DataFrame,
+    volumes: pl.DataFrame,
+    window: Sequence[Window],
+    methodology: Methodology,
+    grid: Grid,
+) -> pl.Series:
     """Return the tokens of each constituent in the window of each date, in the order of `constituents`.
 
     Null where the window has fewer complete days than `min_days`, or no tokens of the constituent.
     """
     codes = constituents.filter(pl.col("i") == 0).select("constituent", "code")
     counted = volumes.filter("counted").join(codes, on="constituent")
-    enough = pl.Series(_complete_days(volumes, grid)) >= methodology.volumes.min_days
+    enough = pl.Series([w.days >= methodology.volumes.min_days for w in window], dtype=pl.Boolean)
     changes = _changes(counted.with_columns(key="code"), pl.col("tokens"))
     rows = changes.filter(pl.col("i") < grid.size).select(row=pl.col("key") * grid.size + pl.col("i"), change="change")
     dense = constituents.select("row", "i", "code").join(rows, on="row", how="left", maintain_order="left")
@@ -280,12 +304,6 @@ def _running(spells: pl.DataFrame, amount: pl.Expr, grid: Grid) -> list[int]:
     """Return the total of `amount` over the spells in force at each position."""
     changes = dict(_changes(spells.with_columns(key=pl.lit(0)), amount).select("i", "change").iter_rows())
     return list(accumulate(changes.get(i, 0) for i in range(grid.size)))
-
-
-def _complete_days(volumes: pl.DataFrame, grid: Grid) -> list[int]:
-    days = volumes.group_by("period_start", "period_end").agg(pl.col("i0").min(), pl.col("i1").max())
-    length = (pl.col("period_end") - pl.col("period_start")).dt.total_days() + 1
-    return _running(days, length, grid)
 
 
 def _baskets(
@@ -345,31 +363,36 @@ def _in_basket(baskets: Sequence[Basket], grid: Grid) -> list[int | None]:
 
 
 def fix(
-    constituents: pl.DataFrame, baskets: Sequence[Basket], volumes: pl.DataFrame, methodology: Methodology, grid: Grid
+    constituents: pl.DataFrame,
+    baskets: Sequence[Basket],
+    window: Sequence[Window],
+    methodology: Methodology,
+    grid: Grid,
+    *,
+    published: Sequence[date],
 ) -> pl.DataFrame:
-    """Return the FIXINGS of every date of the grid: exact sums, one division each, then the waterfall."""
-    facts = _sums(constituents, grid)
-    days = _complete_days(volumes, grid)
-    known = _running(volumes, pl.col("tokens"), grid)
+    """Return the FIXINGS of the dates `published`: exact sums, one division each, then the waterfall."""
+    dates = grid.frame.filter(pl.col("fixing_date").is_in(list(published)))
     rows = []
-    for i, fact in enumerate(facts.iter_rows(named=True)):
-        basket = baskets[fact["basket"]] if fact["basket"] is not None else None
-        row = _figures(fact, basket, methodology)
-        row["volume_days"], row["volume"] = days[i], known[i] or None
-        row["volume_coverage"] = divide(int(fact["used_tokens"]) * NANO, known[i]) if known[i] else None
-        row["reason"] = _why_none(fact, baskets, row, methodology, grid.dates[i])
+    for fact in _sums(constituents, dates).iter_rows(named=True):
+        seen, day = window[fact["i"]], grid.dates[fact["i"]]
+        row = _figures(fact, baskets[fact["basket"]] if fact["basket"] is not None else None, methodology)
+        row["volume_days"], row["volume"] = seen.days, seen.tokens or None
+        row["volume_coverage"] = divide(int(fact["used_tokens"]) * NANO, seen.tokens) if seen.tokens else None
+        row["reason"] = _why_none(fact, row, methodology, day)
         rows.append(row)
-    _waterfall(rows, grid.frame["number"].to_list(), methodology)
+    _waterfall(rows, dates["number"].to_list(), methodology)
     ints = {c.name: pl.Int64 if c.dtype == pl.Decimal(38, 9) else c.dtype for c in FIXINGS.columns}
     identity = {"index": methodology.index, "version": methodology.version, "currency": methodology.measures.currency}
-    dated = [{**identity, **row, "fixing_date": day} for row, day in zip(rows, grid.dates, strict=True)]
+    dated = [{**identity, **row, "fixing_date": day} for row, day in zip(rows, dates["fixing_date"], strict=True)]
     frame = pl.DataFrame(dated, schema=ints, orient="row")
     return FIXINGS.conform(frame.with_columns(money(c.name) for c in FIXINGS.columns if c.dtype == pl.Decimal(38, 9)))
 
 
-def _sums(constituents: pl.DataFrame, grid: Grid) -> pl.DataFrame:
-    """Return the exact sums of every date of the grid, one row a date."""
-    members = constituents.filter(pl.col("quantity").is_not_null())
+def _sums(constituents: pl.DataFrame, dates: pl.DataFrame) -> pl.DataFrame:
+    """Return the exact sums of every one of `dates`, one row a date."""
+    asked = pl.col("i").is_in(dates["i"].implode())
+    members = constituents.filter(asked & pl.col("quantity").is_not_null())
     used = members.filter(pl.col("used").is_not_null()).sort("i", "used", "constituent")
     q, p, basis = pl.col("quantity"), pl.col("used"), pl.col("basis")
     used = used.with_columns(
@@ -396,7 +419,7 @@ def _sums(constituents: pl.DataFrame, grid: Grid) -> pl.DataFrame:
     )
     counts = ("constituents", "carried", "vendors", "members", "used_tokens")
     return (
-        grid.frame.select("i")
+        dates.select("i")
         .join(whole, on="i", how="left")
         .join(sums, on="i", how="left")
         .sort("i")
@@ -425,9 +448,7 @@ def _figures(fact: dict[str, Any], basket: Basket | None, methodology: Methodolo
     return row
 
 
-def _why_none(
-    fact: dict[str, Any], baskets: Sequence[Basket], row: dict[str, Any], methodology: Methodology, day: date
-) -> str | None:
+def _why_none(fact: dict[str, Any], row: dict[str, Any], methodology: Methodology, day: date) -> str | None:
     """Return why nothing could be calculated; None if there is a figure."""
     if row["price"] is not None:
         return None
@@ -472,8 +493,9 @@ def _short(row: dict[str, Any], rung: Minimums) -> str:
 
 @dataclass(frozen=True)
 class Frames:
-    """The working frames of a determination: spells, pieces, and one row per constituent or per date of the grid."""
+    """The working frames: observations, spells, pieces, and one row per constituent or per date of the grid."""
 
+    quotes: pl.DataFrame
     rows: pl.DataFrame
     elementary: pl.DataFrame
     pieces: pl.DataFrame
@@ -547,7 +569,8 @@ class Determination:
         """Return the STANDARDISED observations in force on one date, used or not, one row a quote."""
         i = self._position(day)
         rows = self.frames.rows.filter((pl.col("i0") <= i) & (pl.col("i1") > i))
-        public = rows.with_columns(money("standard_price"), money("rate"), fixing_date=pl.lit(day))
+        rest = self.frames.quotes.drop(SCREENED)[rows["row"]].drop("row")
+        public = rows.hstack(rest).with_columns(money("standard_price"), money("rate"), fixing_date=pl.lit(day))
         return STANDARDISED.conform(public).sort(*QUOTE_KEY, "constituent", nulls_last=True)
 
     def _position(self, day: date) -> int:

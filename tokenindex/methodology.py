@@ -149,10 +149,14 @@ class Methodology:
         return replace(self, component=component, blend=replace(self.blend, mix={component: 1}, instead=instead))
 
     @property
+    def carried(self) -> int:
+        """Fixing dates over which the waterfall may carry a figure forward."""
+        return max((rung.max_dates for rung in self.waterfall if isinstance(rung, CarryForward)), default=0)
+
+    @property
     def lookback(self) -> int:
         """Fixing dates before a date on which its figure can depend (besides rebalance dates)."""
-        carried = max((rung.max_dates for rung in self.waterfall if isinstance(rung, CarryForward)), default=0)
-        return 2 * self.inputs.carry_dates + carried
+        return 2 * self.inputs.carry_dates + self.carried
 
     def __repr__(self) -> str:
         since = self.identity.effective_from

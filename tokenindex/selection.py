@@ -25,6 +25,20 @@ from .tables import OBSERVATIONS, QUOTE_KEY, RATES, REGISTRY, SIGHTINGS, VOLUMES
 
 SELLER = ("source", "provider", "model")
 _SLIM = (*SELLER, "capture", "currency")
+SCREENED = (
+    "source",
+    "component",
+    "service_tier",
+    "region",
+    "context_from",
+    "context_to",
+    "time_from",
+    "alias_of",
+    "price",
+    "unit",
+    "date_kind",
+)
+"""The columns of an observation that the stages look at; the others stay in `Inputs.quotes` under the same ``row``."""
 _NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -173,23 +187,22 @@ def select(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.DataFrame
     Returns
     -------
     DataFrame
-        The columns of OBSERVATIONS, ``row, quote, i0, i1``, the registry's ``constituent, vendor, kind, host``,
-        ``source_tier``, ``withdrawn``, ``unseen`` and ``rate`` (nano index currency per unit of the price's currency).
+        The columns `SCREENED`, ``row, i0, i1``, the registry's ``constituent, vendor, kind, host``, ``source_tier``,
+        ``withdrawn``, ``unseen`` and ``rate`` (nano index currency per unit of the price's currency).
     """
     tiers = [{"source": p.source, "host": h, "source_tier": p.tier} for p in methodology.inputs.prices for h in p.hosts]
     schema = {"source": pl.String, "host": pl.String, "source_tier": pl.Int64}
     rows = _in_force(inputs, grid)
-    rows = split(rows, _withdrawals(inputs, grid), on=["capture"])
-    rows = split(rows, _mapping(inputs, grid), on=SELLER)
-    rows = split(rows, _unseen(inputs, methodology, grid), on=["source"])
-    rows = split(rows, _rates(inputs, methodology, grid), on=["currency"])
-    rows = rows.join(pl.LazyFrame(tiers, schema=schema), on=["source", "host"], how="left")
-    facts = rows.sort("row", "i0").collect()
-    observed = inputs.quotes[facts["row"]]
+    rows = split(rows, _mapping(inputs, grid), on=SELLER).collect().lazy()
+    mapped = split(rows.drop_nulls("constituent"), _withdrawals(inputs, grid), on=["capture"])
+    mapped = split(mapped, _unseen(inputs, methodology, grid), on=["source"])
+    mapped = split(mapped, _rates(inputs, methodology, grid), on=["currency"])
+    mapped = mapped.join(pl.LazyFrame(tiers, schema=schema), on=["source", "host"], how="left")
+    unmapped = rows.filter(pl.col("constituent").is_null())  # excluded whatever the other facts say
+    facts = pl.concat([mapped, unmapped], how="diagonal").drop(_SLIM).collect()
+    observed = inputs.quotes.select(SCREENED)[facts["row"]]
     gone = pl.col("price").is_null() | pl.col("withdrawn").fill_null(False)
-    return observed.hstack(facts.drop("row", *_SLIM)).with_columns(
-        withdrawn=gone, unseen=pl.col("unseen").fill_null(True)
-    )
+    return observed.hstack(facts).with_columns(withdrawn=gone, unseen=pl.col("unseen").fill_null(True))
 
 
 def _in_force(inputs: Inputs, grid: Grid) -> pl.LazyFrame:
