@@ -18,6 +18,7 @@ FIRST = date(2026, 3, 2)
 SCREENS = (
     'rule = "service_tier"\nallowed = ["standard"]',
     'rule = "region"\nallowed = ["", "eu"]',
+    'rule = "date_kind"\nallowed = ["declared", "first_seen"]',
     'rule = "not_alias"',
     'rule = "all_day"',
     'rule = "prompt_length"\ntokens = 8000',
@@ -72,6 +73,7 @@ def markets(draw: Any, *, late_rates: bool = False) -> Market:
         length=length,
         trouble=draw(st.sampled_from([0.3, 0.6, 1.2])),
         late_rates=late_rates,
+        newcomers=fixed,  # for the mean see test_a_model_first_quoted_later_is_no_member_before
     )
     closed = {FIRST + timedelta(days=k) for k in calendar["closed"]}
     days = [FIRST + timedelta(days=k) for k in range(8, length)]
@@ -80,7 +82,7 @@ def markets(draw: Any, *, late_rates: bool = False) -> Market:
     return Market(
         text=text,
         days=days,
-        known_at=datetime.combine(FIRST, time(), tzinfo=UTC) + timedelta(days=draw(st.sampled_from([60, 45, 30, 22, 14]))),
+        known_at=datetime(2026, 3, 2, tzinfo=UTC) + timedelta(days=draw(st.sampled_from([60, 45, 30, 22, 14]))),
         component=first if component == "first" else "",
         inputs=world.tables(),
     )
@@ -124,7 +126,7 @@ notional = {draw(st.sampled_from([1, 1000, 1_000_000_000]))}"""
             [
                 [("determined", 3, 2, "0.8"), ("reduced", 1, 1, "0.3"), 3],
                 [("determined", 2, 1, "0.99"), 2],
-                [("determined", 4, 3, "1"), ("reduced", 2, 2, "0.6"), 1, 4],
+                [("determined", 4, 3, "1"), ("reduced", 2, 2, "0.6"), 1],
                 [("determined", 1, 1, "0")],
             ]
         )
@@ -232,6 +234,7 @@ class _World:
     length: int
     trouble: float
     late_rates: bool
+    newcomers: bool
 
     def chance(self, probability: float) -> bool:
         return self.random.random() < probability * self.trouble
@@ -264,14 +267,16 @@ class _World:
         """Return the price events (day, price in USD per million tokens) of every model and component."""
         events = {}
         for model in range(self.models):
+            begins = self.random.uniform(0, self.length / 2) if self.newcomers and self.chance(0.1) else -9.0
             for component, share in (("input", 1.0), ("cache_read", 0.25), ("output", 4.0)):
                 size = round(share * 2 ** self.random.uniform(-2, 4), self.random.choice([1, 2, 2, 6]))
                 price = Decimal(repr(size or 0.1))
-                story = [(-9.0, price)]
+                story = [(begins, price)]
                 while self.chance(0.45) and len(story) < 4:
                     move = Decimal(self.random.choice(["0.5", "0.8", "1.02", "1.3", "1.7", "3.1", "9"]))
                     price = max(price * move, Decimal("0.01"))
-                    story.append((self.random.uniform(0, self.length), price.quantize(Decimal("0.000001"))))
+                    day = self.random.uniform(max(begins, 0), self.length)
+                    story.append((day, price.quantize(Decimal("0.000001"))))
                 events[model, component] = sorted(story)
         return events
 
@@ -372,7 +377,7 @@ class _World:
         pick = random.Random(f"{row['model']}{row['component']}{self.length}{self.models}")
         if pick.random() > 0.2 * self.trouble:
             return [row]
-        kind = pick.randrange(7)
+        kind = pick.randrange(8)
         double = row["price"] * 2
         if kind == 0:
             return [{**row, "context_to": 7999}, {**row, "context_from": 7999, "price": double, "locator": "long"}]
@@ -386,6 +391,8 @@ class _World:
             return [{**row, "alias_of": "another"}]
         if kind == 5:
             return [row, {**row, "time_from": "00:30:00", "time_to": "08:30:00", "price": double}]
+        if kind == 6:
+            return [{**row, "date_kind": "undated"}]
         return [row, {**row, "component": "cache_write", "price": double}]
 
     def _spoilt(self, price: Decimal) -> Decimal | None:
@@ -448,9 +455,11 @@ class _World:
                 if away.get(seller, -9) > day:
                     continue
                 for component in ("input", "cache_read", "output"):
-                    price = next(p for at, p in reversed(truth[seller[2], component]) if at <= day)
+                    price = next((p for at, p in reversed(truth[seller[2], component]) if at <= day), None)
+                    if price is None:
+                        continue
                     for row in self._variants(self._observation(source, seller, component, self._spoilt(price))):
-                        told = {"valid_from": seen, "known_at": known, "capture": capture, "date_kind": "first_seen"}
+                        told = {"valid_from": seen, "known_at": known, "capture": capture}
                         self.made["observations"].append({**row, **told})
             day += 8 if self.chance(0.05) else self.random.choice([1, 1, 2, 3])
 
@@ -527,8 +536,8 @@ class _World:
         self.made["volumes"].append(row)
         if self.chance(0.05):
             later = row["known_at"] + timedelta(hours=self.random.choice([0, 20, 90]))
-            revised = {**row, "tokens": tokens * 2, "partial": self.chance(0.1), "known_at": later, "locator": "revised"}
-            self.made["volumes"].append(revised)
+            revised = {"tokens": tokens * 2, "partial": self.chance(0.1), "known_at": later, "locator": "revised"}
+            self.made["volumes"].append({**row, **revised})
 
     def _exchange(self) -> None:
         day = -9

@@ -95,7 +95,12 @@ def hand_out(exact: Sequence[Fraction], *, total: int, room: Sequence[int]) -> l
 
 
 def whole_weights(
-    shares: Sequence[Fraction], names: Sequence[str], vendors: Sequence[str], *, model_cap: Fraction, vendor_cap: Fraction
+    shares: Sequence[Fraction],
+    names: Sequence[str],
+    vendors: Sequence[str],
+    *,
+    model_cap: Fraction,
+    vendor_cap: Fraction,
 ) -> list[int]:
     """Return the shares as whole nano that sum to 10**9, without passing a cap by rounding."""
     makers = sorted(set(vendors))
@@ -181,7 +186,7 @@ class Reference:
         return bool(row["known_at"] <= (self.cut_off[day] if self.known_at is None else self.known_at))
 
     def moment(self, row: Row, since: datetime) -> datetime:
-        """Return when the row takes effect: when it was true, or (as first known) when it was known if that is later."""
+        """Return when the row takes effect: when it was true, or, as first known, when it was known if later."""
         return since if self.known_at is not None else max(since, row["known_at"])
 
     # 1 and 2: observations in force, standard price
@@ -521,7 +526,8 @@ class Reference:
 
     def _level(self, basket: Row, day: date) -> int | None:
         cost = self._cost(basket, day)
-        return None if cost is None else rounded(cost / basket["divisor"], self.document["publication"]["level_decimals"])
+        decimals = self.document["publication"]["level_decimals"]
+        return None if cost is None else rounded(cost / basket["divisor"], decimals)
 
     # the formulas
 
@@ -572,7 +578,8 @@ class Reference:
             "oldest_price_dates": max((self.number[day] - self.number[at] for _, at, _ in used.values()), default=None),
         }
         for tier in (1, 2, 3):
-            facts[f"weight_tier_{tier}"] = ratio(sum(members[name][1] for name in used if used[name][2] == tier), weight)
+            of_tier = sum(members[name][1] for name in used if used[name][2] == tier)
+            facts[f"weight_tier_{tier}"] = ratio(of_tier, weight)
         ladder = sorted((price, members[name][0]) for name, (price, _, _) in used.items())
         for percent in (1, 25, 75, 99):
             facts[f"p{percent:02d}"] = percentile(ladder, percent)
@@ -700,6 +707,8 @@ def screened(row: Row, screen: Row) -> str | None:
         return "service_tier" if row["service_tier"] not in screen["allowed"] else None
     if name == "region":
         return "region" if row["region"] not in screen["allowed"] else None
+    if name == "date_kind":
+        return "date_kind" if row["date_kind"] not in screen["allowed"] else None
     if name == "not_alias":
         return "alias" if row["alias_of"] is not None else None
     if name == "all_day":

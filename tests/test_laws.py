@@ -148,7 +148,7 @@ def test_stages_append_columns_and_keep_rows() -> None:
     frames = [select(inputs, methodology, grid)]
     frames.append(stages.standardise(frames[-1]))
     frames.append(stages.screen(frames[-1], methodology))
-    _, pieces = stages.consolidate(frames[-1], methodology, size=grid.size)
+    _, pieces = stages.consolidate(frames[-1], methodology, inputs.universe(methodology), size=grid.size)
     volumes = select_volumes(inputs, methodology, grid)
     later = [stages.spread(pieces, grid)]
     later.append(stages.relate(later[-1], methodology))

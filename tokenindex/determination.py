@@ -24,7 +24,7 @@ from .exact import NANO, PRICE_MAX, TOKENS_MAX, WIDE, divide, divide_columns, mo
 from .methodology import Methodology
 from .rules.formulas import FixedBasket
 from .rules.waterfall import CarryForward, Minimums, NoFixing
-from .selection import SCREENED, Grid, Inputs, select, select_volumes
+from .selection import SCREENED, Grid, Inputs, select, select_volumes, union
 from .tables import CONSTITUENTS, ELEMENTARY, FIXINGS, QUOTE_KEY, STANDARDISED
 from .units import PER_MTOK
 
@@ -56,7 +56,7 @@ def determine(
     rebalances = _rebalances(methodology, dates)
     grid = _grid(methodology, dates, rebalances, known_at=known_at)
     rows = screen(standardise(select(inputs, methodology, grid)), methodology)
-    elementary, pieces = consolidate(rows, methodology, size=grid.size)
+    elementary, pieces = consolidate(rows, methodology, inputs.universe(methodology), size=grid.size)
     volumes = select_volumes(inputs, methodology, grid)
     window = windows(volumes, grid)
     prices = flag_outliers(relate(spread(pieces, grid), methodology), methodology)
@@ -134,14 +134,16 @@ def _first(reasons: Sequence[tuple[str, pl.Expr]]) -> pl.Expr:
     return pl.coalesce(*(pl.when(applies).then(pl.lit(reason)) for reason, applies in reasons), pl.lit(None, pl.String))
 
 
-def consolidate(rows: pl.DataFrame, methodology: Methodology, *, size: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+def consolidate(
+    rows: pl.DataFrame, methodology: Methodology, universe: pl.DataFrame, *, size: int
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return elementary prices by constituent, component and piece, and blended prices by constituent and piece.
 
-    A piece is a run of dates over which no usable observation of a constituent changes; pieces cover the whole grid.
+    A piece is a run of dates over which no usable observation of a constituent changes. The pieces of every constituent of
+    the universe cover the whole grid.
     """
-    universe = rows.filter(~pl.col("excluded_by").is_in(["unmapped", "not_in_universe"]).fill_null(False))
     usable = rows.filter(pl.col("excluded_by").is_null())
-    pieces = _pieces(universe.select("constituent", "vendor").unique(), usable, size=size)
+    pieces = _pieces(universe, usable, size=size)
     first = pieces.select("constituent", "i0", p0="piece")
     last = pieces.select("constituent", "i1", p1=pl.col("piece") + 1)
     members = (
@@ -262,10 +264,10 @@ class Window:
 
 def windows(volumes: pl.DataFrame, grid: Grid) -> list[Window]:
     """Return the window of every date of the grid."""
-    periods = volumes.group_by("period_start", "period_end").agg(pl.col("i0").min(), pl.col("i1").max())
-    length = (pl.col("period_end") - pl.col("period_start")).dt.total_days() + 1
-    days, tokens = _running(periods, length, grid), _running(volumes, pl.col("tokens"), grid)
-    return [Window(*pair) for pair in zip(days, tokens, strict=True)]
+    days = volumes.lazy().with_columns(day=pl.date_ranges("period_start", "period_end")).explode("day")
+    complete = _running(union(days, on=["day"]).collect(), pl.lit(1), grid)
+    tokens = _running(volumes, pl.col("tokens"), grid)
+    return [Window(*pair) for pair in zip(complete, tokens, strict=True)]
 
 
 def lagged_tokens(

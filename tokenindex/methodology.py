@@ -26,7 +26,7 @@ from .rules.consolidation import Consolidate
 from .rules.formulas import FixedBasket, VolumeWeightedMean
 from .rules.outliers import Outlier
 from .rules.screens import Screen
-from .rules.waterfall import CarryForward, NoFixing, Rung
+from .rules.waterfall import CarryForward, Minimums, NoFixing, Rung
 from .units import COMPONENTS, CURRENCIES, SERVICE_TIERS
 
 
@@ -336,6 +336,22 @@ def _typed(found: Any, wanted: Any, *, where: str) -> Any:
     raise MethodologyError(f"{found!r} is a {type(found).__name__}", where=where, expected=f"a {name}")
 
 
+_EXPECTED: Final = {
+    "[[waterfall]]": "minimums first, then at most one carry_forward, then no_fixing as the last rung",
+    "[blend] mix": "positive whole numbers of " + ", ".join(COMPONENTS),
+    "[inputs] prices tier": "1, 2 or 3",
+    "[publication] price_decimals": "0 to 9",
+    "[publication] level_decimals": "0 to 9",
+    "[volumes] min_days": "1 to window_days",
+}
+
+
+def _falls(rungs: tuple[Rung, ...]) -> bool:
+    """Return whether the rungs lead from calculated figures over a carried one to none."""
+    ranks = [(Minimums, CarryForward, NoFixing).index(type(rung)) for rung in rungs]
+    return ranks == sorted(ranks) and ranks.count(1) <= 1 and ranks.count(2) == 1 and ranks[0] == 0
+
+
 def _checked(m: Methodology, *, where: str) -> Methodology:
     """Return `m` if its sections agree with each other."""
     wrong = (
@@ -352,13 +368,13 @@ def _checked(m: Methodology, *, where: str) -> Methodology:
         ("[blend] mix", m.blend.mix, set(m.blend.mix) <= set(COMPONENTS)),
         ("[blend] instead", m.blend.instead, set(m.blend.instead) <= set(m.blend.mix)),
         ("[blend] instead", m.blend.instead, set(m.blend.instead.values()) <= set(COMPONENTS)),
-        ("[[waterfall]]", "without no_fixing at its end", m.waterfall and isinstance(m.waterfall[-1], NoFixing)),
+        ("[[waterfall]]", "in this order", _falls(m.waterfall)),
         ("[publication] price_decimals", m.publication.price_decimals, 0 <= m.publication.price_decimals <= 9),
         ("[publication] level_decimals", m.publication.level_decimals, 0 <= m.publication.level_decimals <= 9),
     )
     for key, found, right in wrong:
         if not right:
-            raise MethodologyError(f"{key} cannot be {found}", where=where, remedy="see the rules of this section")
+            raise MethodologyError(f"{key} cannot be {found}", where=where, expected=_EXPECTED.get(key, ""))
     claims = [(p.source, host) for p in m.inputs.prices for host in p.hosts]
     if len(set(claims)) < len(claims):
         raise MethodologyError("a source and host stand in two tiers", where=f"{where} [inputs]")

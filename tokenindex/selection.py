@@ -25,6 +25,7 @@ from .tables import OBSERVATIONS, QUOTE_KEY, RATES, REGISTRY, SIGHTINGS, VOLUMES
 
 SELLER = ("source", "provider", "model")
 _SLIM = (*SELLER, "capture", "currency")
+_SNAPSHOT = ("capture", "known_at")  # the same bytes may be seen again later
 SCREENED = (
     "source",
     "component",
@@ -97,6 +98,13 @@ class Inputs:
         days = {"i0": pl.col("valid_from"), "i1": pl.col("valid_to")}
         facts = self.mapping.lazy().select(*SELLER, "constituent", "vendor", "kind", "host", **days)
         return tile(facts, on=SELLER, start=date.min, end=date.max).collect()
+
+    def universe(self, methodology: Methodology) -> pl.DataFrame:
+        """Return ``constituent, vendor`` of every model of the registry that the methodology measures, once."""
+        wanted = pl.col("kind").is_in(list(methodology.measures.kinds))
+        if methodology.measures.vendors:
+            wanted &= pl.col("vendor").is_in(list(methodology.measures.vendors))
+        return self.mapping.filter(wanted).select("constituent", "vendor").unique()
 
     @cached_property
     def currencies(self) -> frozenset[str]:
@@ -181,6 +189,27 @@ def tile(facts: pl.LazyFrame, *, on: Sequence[str], start: int | date, end: int 
     return pl.concat([kept, gaps], how="diagonal")
 
 
+def union(spells: pl.LazyFrame, *, on: Sequence[str]) -> pl.LazyFrame:
+    """Return the positions covered by at least one spell of each key, as disjoint spells."""
+    ordered = spells.filter(pl.col("i0") < pl.col("i1")).sort(*on, "i0", "i1")
+    begins = (pl.col("i0") > pl.col("i1").cum_max().shift(1)).over(on).fill_null(True)
+    runs = ordered.with_columns(run=begins.cum_sum()).group_by(*on, "run")
+    return runs.agg(pl.col("i0").min(), pl.col("i1").max()).drop("run")
+
+
+def entered(rows: pl.LazyFrame, *, seen: pl.Expr, of: str, grid: Grid) -> pl.LazyFrame:
+    """Return rows ordered by `of` with the positions at which each is the last of its group among those that have entered.
+
+    A row enters at `seen`, and leaves when any row after it enters: at the least of the later entries of its group. All
+    groups are searched in one pass: a position counts on from ``group * (size + 1)``, so that later groups lie higher.
+    """
+    width = grid.size + 1
+    group = pl.col(of).rle_id().cast(pl.Int64)
+    later = (group * width + pl.col("i0")).shift(-1).reverse().cum_min().reverse()
+    until = pl.when(later // width == group).then(later % width).otherwise(grid.size)
+    return rows.with_columns(i0=grid.from_moment(seen)).with_columns(i1=until).filter(pl.col("i0") < pl.col("i1"))
+
+
 def select(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.DataFrame:
     """Return the observations in force on the grid as spells, with mapping, tier, freshness and exchange rate.
 
@@ -194,12 +223,12 @@ def select(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.DataFrame
     schema = {"source": pl.String, "host": pl.String, "source_tier": pl.Int64}
     rows = _in_force(inputs, grid)
     rows = split(rows, _mapping(inputs, grid), on=SELLER).collect().lazy()
-    mapped = split(rows.drop_nulls("constituent"), _withdrawals(inputs, grid), on=["capture"])
+    mapped = split(rows.drop_nulls("constituent"), _withdrawals(inputs, grid), on=_SNAPSHOT)
     mapped = split(mapped, _unseen(inputs, methodology, grid), on=["source"])
     mapped = split(mapped, _rates(inputs, methodology, grid), on=["currency"])
     mapped = mapped.join(pl.LazyFrame(tiers, schema=schema), on=["source", "host"], how="left")
     unmapped = rows.filter(pl.col("constituent").is_null())  # excluded whatever the other facts say
-    facts = pl.concat([mapped, unmapped], how="diagonal").drop(_SLIM).collect()
+    facts = pl.concat([mapped, unmapped], how="diagonal").drop("known_at", *_SLIM).collect()
     observed = inputs.quotes.select(SCREENED)[facts["row"]]
     gone = pl.col("price").is_null() | pl.col("withdrawn").fill_null(False)
     return observed.hstack(facts).with_columns(withdrawn=gone, unseen=pl.col("unseen").fill_null(True))
@@ -208,18 +237,11 @@ def select(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.DataFrame
 def _in_force(inputs: Inputs, grid: Grid) -> pl.LazyFrame:
     """Return each row with the positions at which it is the latest one of its quote that is valid and known.
 
-    The latest is the one with the last ``valid_from``, then the last ``known_at``. A row enters at its `seen` moment,
-    and leaves when any later one enters.
+    The latest is the one with the last ``valid_from``, then the last ``known_at``.
     """
     rows = visible(inputs.quotes, grid=grid).filter(pl.col("valid_from") <= grid.frame["cut_off"][-1])
-    if grid.known_at is None:
-        seen = pl.max_horizontal("valid_from", "known_at")
-        until = seen.shift(-1).reverse().cum_min().reverse().over("quote")
-    else:
-        seen = pl.col("valid_from")
-        until = pl.when(pl.col("quote") == pl.col("quote").shift(-1)).then(seen.shift(-1))
-    spells = rows.select("row", *_SLIM, i0=grid.from_moment(seen), i1=grid.from_moment(until))
-    return spells.filter(pl.col("i0") < pl.col("i1"))
+    seen = pl.col("valid_from") if grid.known_at else pl.max_horizontal("valid_from", "known_at")
+    return entered(rows, seen=seen, of="quote", grid=grid).select("row", "known_at", *_SLIM, "i0", "i1")
 
 
 def _withdrawals(inputs: Inputs, grid: Grid) -> pl.LazyFrame:
@@ -228,9 +250,9 @@ def _withdrawals(inputs: Inputs, grid: Grid) -> pl.LazyFrame:
     when = pl.col("seen_at") if grid.known_at else pl.max_horizontal("seen_at", "known_at")
     replaced = when.shift(-1).reverse().cum_min().reverse().over("source")
     gone = seen.with_columns(when=replaced).select(
-        "capture", i0=grid.from_moment(pl.col("when")), i1=pl.lit(grid.size, dtype=pl.Int64), withdrawn=pl.lit(True)
+        *_SNAPSHOT, i0=grid.from_moment(pl.col("when")), i1=pl.lit(grid.size, dtype=pl.Int64), withdrawn=pl.lit(True)
     )
-    return tile(gone, on=["capture"], start=0, end=grid.size)
+    return tile(gone, on=_SNAPSHOT, start=0, end=grid.size)
 
 
 def _mapping(inputs: Inputs, grid: Grid) -> pl.LazyFrame:
@@ -245,14 +267,7 @@ def _unseen(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.LazyFram
     fresh = visible(inputs.sightings, grid=grid).select(
         "source", i0=grid.from_moment(enters), i1=grid.from_date(pl.col("seen_at").dt.date() + beyond)
     )
-    fresh = fresh.filter(pl.col("i0") < pl.col("i1")).sort("source", "i0", "i1")
-    begins = (pl.col("i0") > pl.col("i1").cum_max().shift(1)).over("source").fill_null(True)
-    merged = (
-        fresh.with_columns(run=begins.cum_sum())
-        .group_by("source", "run")
-        .agg(pl.col("i0").min(), pl.col("i1").max(), unseen=pl.lit(False))
-        .drop("run")
-    )
+    merged = union(fresh, on=["source"]).with_columns(unseen=pl.lit(False))
     return tile(merged, on=["source"], start=0, end=grid.size)
 
 
@@ -266,30 +281,33 @@ def _rates(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.LazyFrame
     if inputs.currencies <= {currency}:
         return unit
     allowed = (pl.col("source") == methodology.inputs.rates) & (pl.col("rate_date") >= grid.dates[0] - limit)
-    known = visible(inputs.rates, grid=grid).filter(allowed)
-    days = known.sort("base", "quote", "rate_date", "known_at", "rate").group_by("base", "quote", "rate_date")
-    published = pl.col("known_at").first() if grid.known_at else pl.col("known_at").last()
-    nano = days.agg(published, nano=pl.col("rate").last().to_physical().cast(pl.Int64)).collect().lazy()
-    own = nano.with_columns(quote="base", nano=pl.lit(10**9, dtype=pl.Int64)).unique()
-    per_base = pl.concat([nano, own])
-    ours = per_base.filter(pl.col("quote") == currency).select("base", "rate_date", "known_at", ours="nano")
-    midnight = pl.col("rate_date").cast(pl.Datetime("us", "UTC"))
-    cross = (
-        per_base.filter(pl.col("quote") != currency)
-        .join(ours, on=["base", "rate_date"])
-        .with_columns(known=pl.max_horizontal("known_at", "known_at_right", midnight))
-        .sort("quote", "rate_date", "known", "base")
-        .unique(["quote", "rate_date"], keep="last", maintain_order=True)
-    )
-    facts = cross.select(
+    legs = _legs(visible(inputs.rates, grid=grid).filter(allowed), grid).collect().lazy()
+    ours = legs.filter(pl.col("quote") == currency).select("base", "rate_date", ours="nano", ours_known="known_at")
+    order = ["quote", "rate_date", "ours_known", "known_at", "base"]
+    cross = legs.filter(pl.col("quote") != currency).join(ours, on=["base", "rate_date"]).sort(order)
+    seen = pl.max_horizontal("known_at", "ours_known", pl.col("rate_date").cast(pl.Datetime("us", "UTC")))
+    facts = entered(cross, seen=seen, of="quote", grid=grid).select(
+        "i0",
         currency="quote",
-        i0=grid.from_moment(pl.col("known")),
-        end=grid.from_date(pl.col("rate_date") + limit + timedelta(days=1)),
+        i1=pl.min_horizontal("i1", grid.from_date(pl.col("rate_date") + limit + timedelta(days=1))),
         rate=divide_columns(pl.col("ours").cast(pl.Int128) * 10**9, pl.col("nano")).cast(pl.Int64),
-    ).filter(pl.col("i0") < pl.col("end"))
-    nexts = pl.col("i0").shift(-1).over("currency").fill_null(grid.size)
-    facts = facts.with_columns(i1=pl.min_horizontal("end", nexts)).drop("end").filter(pl.col("i0") < pl.col("i1"))
+    )
     return pl.concat([tile(facts, on=["currency"], start=0, end=grid.size), unit], how="diagonal")
+
+
+def _legs(rates: pl.LazyFrame, grid: Grid) -> pl.LazyFrame:
+    """Return ``base, quote, rate_date, known_at, nano``: every revision, or the last one where one moment is looked from.
+
+    A unit of the base is worth one of itself on every day that has a rate.
+    """
+    nano = pl.col("rate").to_physical().cast(pl.Int64)
+    ordered = rates.select("base", "quote", "rate_date", "known_at", nano=nano).sort("known_at", "nano")
+    if grid.known_at:
+        days = ordered.group_by("base", "quote", "rate_date", maintain_order=True)
+        ordered = days.agg(pl.col("known_at").first(), pl.col("nano").last())
+    midnight = pl.col("rate_date").cast(pl.Datetime("us", "UTC"))
+    own = ordered.with_columns(quote="base", known_at=midnight, nano=pl.lit(10**9, dtype=pl.Int64)).unique()
+    return pl.concat([ordered, own])
 
 
 def select_volumes(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.DataFrame:
