@@ -11,11 +11,15 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tokenindex.determination import determine
 from tokenindex.records import Record, record
 from tokenindex.selection import Inputs
 from tokenindex.store import COLUMNS, Home
+
+settings.register_profile("tokenindex", deadline=None, derandomize=True)
+settings.load_profile("tokenindex")
 
 DAY = date(2026, 6, 25)
 SEEN = datetime(2026, 7, 1, tzinfo=UTC)

@@ -37,6 +37,17 @@ class Member:
 
 
 @dataclass(frozen=True)
+class Note:
+    """A rebalance that could not be made, and why: the basket before stayed in force."""
+
+    rebalance: date
+    why: str
+
+    def __str__(self) -> str:
+        return f"no new basket on {self.rebalance}: {self.why}"
+
+
+@dataclass(frozen=True)
 class Basket:
     """A formed basket with its divisor; `takes_over_after` is the rebalance date."""
 
@@ -105,8 +116,8 @@ def form_baskets(
     *,
     on: Callable[[date], pl.DataFrame],
     step: int,
-) -> tuple[list[Basket], list[str]]:
-    """Return the chain of baskets, and a sentence for every rebalance that could not be made.
+) -> tuple[list[Basket], list[Note]]:
+    """Return the chain of baskets, and a note for every rebalance that could not be made.
 
     Where a basket cannot be formed or linked the one before stays in force: the level is never set anew.
 
@@ -122,19 +133,19 @@ def form_baskets(
         Rounding step of the level, in nano points.
     """
     baskets: list[Basket] = []
-    notes: list[str] = []
+    notes: list[Note] = []
     for announced, day in dates:
         prices = {r["constituent"]: r["used"] for r in on(day).iter_rows(named=True) if r["used"] is not None}
         level = formula.base_level if day == formula.base_date else baskets and baskets[-1].level(prices, step=step)
         try:
             members = _members(formula, on(announced))
         except CapsInfeasible as why:
-            notes.append(f"basket of {day} not formed: {why}")
+            notes.append(Note(day, str(why)))
             continue
         new = Basket(len(baskets), announced, day, members)
         cost = new.cost(prices)
         if not level or cost is None:
-            notes.append(f"basket of {day} not linked: no level or no price on the rebalance date")
+            notes.append(Note(day, "no level or no price to link it with"))
             continue
         divisor = divide(cost.numerator * NANO, cost.denominator * level)
         baskets.append(Basket(new.number, announced, day, members, divisor))

@@ -18,7 +18,7 @@ from typing import Any
 
 import polars as pl
 
-from .basket import Basket, basket_table, form_baskets, level_of, rebalance_dates
+from .basket import Basket, Note, basket_table, form_baskets, level_of, rebalance_dates
 from .errors import DeterminationError
 from .exact import NANO, PRICE_MAX, TOKENS_MAX, WIDE, divide, divide_columns, money, wide_sum
 from .methodology import Methodology
@@ -310,7 +310,7 @@ def _running(spells: pl.DataFrame, amount: pl.Expr, grid: Grid) -> list[int]:
 
 def _baskets(
     methodology: Methodology, rebalances: list[tuple[date, date]], priced: pl.DataFrame, grid: Grid
-) -> tuple[list[Basket], list[str]]:
+) -> tuple[list[Basket], list[Note]]:
     if not isinstance(methodology.formula, FixedBasket):
         return [], []
     positions = {day: i for i, day in enumerate(grid.dates)}
@@ -513,7 +513,7 @@ class Determination:
     dates: tuple[date, ...]
     known_at: datetime | None
     baskets: tuple[Basket, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     grid: Grid
     frames: Frames
 

@@ -82,8 +82,9 @@ def record(determination: Determination, day: date, *, inputs: Inputs, captures:
         "software": {"tokenindex": __version__, "adapters": {c.adapter: adapter(c.adapter).version for c in known}},
         "captures": [_capture(c) for c in known],
         "fixing": dict(zip(fixing["columns"], fixing["rows"][0], strict=True)),
-        "notes": list(determination.notes),
-        "basket": table(determination.basket, BASKET),
+        # a determination of many dates also holds the baskets formed after the day
+        "notes": [str(note) for note in determination.notes if note.rebalance <= day],
+        "basket": table(determination.basket.filter(pl.col("takes_over_after") <= day), BASKET),
         "constituents": table(determination.constituents_on(day), CONSTITUENTS),
         "elementary": table(determination.elementary_on(day), ELEMENTARY),
         "observations": table(observations.filter(concerns), STANDARDISED),
