@@ -7,9 +7,9 @@ per fixing of the plain pandas version (`plain.py`), and one polars group-by mea
 index x date x constituent.
 
 Plain pandas would take a quarter of an hour for the whole batch, so it is measured on dates of the first index spread
-evenly over the batch and scaled to all of them. It is given the state of the day before (last prices, prices in use, basket) from the
-library's tables; its price and level of each of these dates must agree with the library within 1e-6. `fixing.py` shows
-that it agrees as well without being given anything.
+evenly over the batch and scaled to all of them. It is given the state of the day before (last prices, prices in use,
+basket) from the library's tables; its price and level of each of these dates must agree with the library within 1e-6.
+`fixing.py` shows that it agrees as well without being given anything.
 
 Targets: at least 100 times as fast as plain pandas per fixing; within 20 times the group-by.
 """
@@ -47,7 +47,9 @@ def peak_mb() -> float:
     return size / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def library(inputs: Inputs, documents: Sequence[Methodology], dates: Sequence[date]) -> tuple[list[float], Determination]:
+def library(
+    inputs: Inputs, documents: Sequence[Methodology], dates: Sequence[date]
+) -> tuple[list[float], Determination]:
     """Return the seconds of each index, and the determination of the first."""
     spent: list[float] = []
     first: Determination | None = None
@@ -70,7 +72,9 @@ def resumed(fresh: Plain, found: Determination, day: date) -> Plain:
     rows = found.frames.constituents.filter(pl.col("i") <= i)
     priced = rows.filter(pl.col("price").is_not_null()).group_by("constituent", maintain_order=True).last()
     plain.last = _state(priced, price="price", number="number")
-    plain.used = _state(rows.filter((pl.col("i") == i) & pl.col("used").is_not_null()), price="used", number="used_number")
+    plain.used = _state(
+        rows.filter((pl.col("i") == i) & pl.col("used").is_not_null()), price="used", number="used_number"
+    )
     plain.basket, plain.announced = None, {}
     for basket in found.baskets:
         if basket.takes_over_after < day or basket.number == 0:
@@ -148,7 +152,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     pandas, gap = plain_pandas(inputs, found, sampled(found, chosen.plain_dates))
     each, plain = total / fixings, statistics.median(pandas)
     groups, rows = group_by(found, indices=chosen.indices, dates=chosen.days)
-    print(f"{chosen.days:,} dates x {chosen.constituents:,} constituents x {chosen.indices} indices = {fixings:,} fixings")
+    print(
+        f"{chosen.days:,} dates x {chosen.constituents:,} constituents x {chosen.indices} indices = {fixings:,} fixings"
+    )
     print(f"python {platform.python_version()}, polars {pl.__version__}, {pl.thread_pool_size()} threads\n")
     print(f"{'library, total':<44}{total:>12.2f} s")
     print(f"{'library, per index (min / median)':<44}{min(spent):>12.2f} s {statistics.median(spent):>8.2f} s")

@@ -143,7 +143,10 @@ def process(arguments: Sequence[str]) -> float:
 def cold(repeats: int) -> None:
     """Print part (b); the two kinds of process alternate, so that a busy machine slows both."""
     names = subprocess.run([sys.executable, "-c", IMPORTED], check=True, capture_output=True, text=True).stdout.split()
-    rivals = {"python -m tokenindex.cli fix": COMMAND, f"import {', '.join(names)}": ["-c", f"import {', '.join(names)}"]}
+    rivals = {
+        "python -m tokenindex.cli fix": COMMAND,
+        f"import {', '.join(names)}": ["-c", f"import {', '.join(names)}"],
+    }
     rivals |= {"import polars": ["-c", "import polars"], "python -c pass": ["-c", "pass"]}
     spent: dict[str, list[float]] = {name: [] for name in rivals}
     for name in list(rivals) * (repeats + 1):
@@ -152,7 +155,8 @@ def cold(repeats: int) -> None:
     print(f"{'':<44}{'min ms':>9}{'median ms':>11}{'command / this':>24}")
     ours = spent["python -m tokenindex.cli fix"][1:]
     for name, times in spent.items():
-        ratio = f"min {min(ours) / min(times[1:]):.2f}x  median {statistics.median(ours) / statistics.median(times[1:]):.2f}x"
+        least, middle = min(ours) / min(times[1:]), statistics.median(ours) / statistics.median(times[1:])
+        ratio = f"min {least:.2f}x  median {middle:.2f}x"
         print(f"{name:<44}{min(times[1:]) * 1e3:>9.0f}{statistics.median(times[1:]) * 1e3:>11.0f}{ratio:>30}")
 
 

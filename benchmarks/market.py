@@ -8,8 +8,8 @@ variations of `methodology/tix/1.0.0.toml` whose calendar and base date fit thos
 
 Two sources quote every constituent of about 25 vendors: input and output, and cache reads for four of five. A price
 changes about every 30 days; each source tells it up to four days late and now and then wrongly (ten times as much, or
-zero) and takes it back two days later; now and then one or both withdraw an offer for a while. Both are looked at every day. A router counts the
-tokens of each constituent every day.
+zero), which it takes back two days later; now and then one or both withdraw an offer for a while. Both are looked at
+every day. A router counts the tokens of each constituent every day.
 """
 
 from __future__ import annotations
@@ -118,11 +118,19 @@ def _observations(pick: random.Random, names: list[tuple[str, str]], length: int
     price = pl.col("nano").cast(pl.Decimal(38, 0)) * pl.lit("0.000000001").cast(pl.Decimal(38, 9))
     return OBSERVATIONS.conform(
         frame.with_columns(
-            service_tier=pl.lit("standard"), region=pl.lit(""), context_from=0, price=price, currency=pl.lit("USD"),
-            unit=pl.lit("per_1m_tokens"), tax=pl.lit("excluded"), valid_from=moment, date_kind=pl.lit("first_seen"),
-            known_at=moment + pl.duration(hours=2), capture=pl.format("{}-{}", "source", "day"),
+            service_tier=pl.lit("standard"),
+            region=pl.lit(""),
+            context_from=0,
+            price=price,
+            currency=pl.lit("USD"),
+            unit=pl.lit("per_1m_tokens"),
+            tax=pl.lit("excluded"),
+            valid_from=moment,
+            date_kind=pl.lit("first_seen"),
+            known_at=moment + pl.duration(hours=2),
+            capture=pl.format("{}-{}", "source", "day"),
             locator=pl.format("/{}/{}", "model", "component"),
-        )  # fmt: skip
+        )
     )
 
 
@@ -158,11 +166,18 @@ def _volumes(pick: random.Random, names: list[tuple[str, str]], length: int) -> 
     frame = models.join(day, how="cross").with_columns(share=pl.Series(shares))
     return VOLUMES.conform(
         frame.with_columns(
-            source=pl.lit(USAGE), scope=pl.lit("router"), component=pl.lit("total"), service_tier=pl.lit("standard"),
-            period_start=_day(pl.col("day")), period_end=_day(pl.col("day")), tokens=pl.col("size") * pl.col("share"),
-            partial=False, known_at=_moment(pl.col("day") + 1, hour=1), capture=pl.format("{}-{}", pl.lit(USAGE), "day"),
+            source=pl.lit(USAGE),
+            scope=pl.lit("router"),
+            component=pl.lit("total"),
+            service_tier=pl.lit("standard"),
+            period_start=_day(pl.col("day")),
+            period_end=_day(pl.col("day")),
+            tokens=pl.col("size") * pl.col("share"),
+            partial=False,
+            known_at=_moment(pl.col("day") + 1, hour=1),
+            capture=pl.format("{}-{}", pl.lit(USAGE), "day"),
             locator=pl.format("/{}", "model"),
-        )  # fmt: skip
+        )
     )
 
 
@@ -172,9 +187,12 @@ def _sightings(length: int) -> pl.DataFrame:
     seen = _moment(pl.col("day"), hour=6)
     return SIGHTINGS.conform(
         frame.with_columns(
-            seen_at=seen, complete=False, known_at=seen + pl.duration(hours=2), locator=pl.lit(""),
+            seen_at=seen,
+            complete=False,
+            known_at=seen + pl.duration(hours=2),
+            locator=pl.lit(""),
             capture=pl.format("{}-{}", "source", "day"),
-        )  # fmt: skip
+        )
     )
 
 

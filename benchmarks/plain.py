@@ -247,10 +247,10 @@ class Plain:
         rows = rows.sort_values("known_at").drop_duplicates(key, keep="last")
         rows = rows[~rows["partial"]]
         periods = rows[["period_start", "period_end"]].drop_duplicates()
-        days = ((periods["period_end"] - periods["period_start"]).dt.days + 1).sum()
+        days = {d for a, b in periods.itertuples(index=False) for d in range(a.toordinal(), b.toordinal() + 1)}
         rows = rows[rows["service_tier"].isin(rule["service_tiers"])].merge(self._mapped(day), on=SELLER)
         tokens = rows.groupby("constituent")["tokens"].sum()
-        return tokens[tokens > 0] if days >= rule["min_days"] else tokens[:0]
+        return tokens[tokens > 0] if len(days) >= rule["min_days"] else tokens[:0]
 
     # the basket
 
@@ -276,11 +276,7 @@ class Plain:
             if rung["rule"] == "minimums" and all(facts[name] >= float(rung[name]) - 1e-12 for name in facts):
                 self.calculated = (number, price, level)
                 return found | {"price": price, "level": level, "status": rung["status"]}
-            if (
-                rung["rule"] == "carry_forward"
-                and self.calculated
-                and number - self.calculated[0] <= rung["max_dates"]
-            ):
+            if rung["rule"] == "carry_forward" and self.calculated and number - self.calculated[0] <= rung["max_dates"]:
                 return found | {
                     "price": self.calculated[1],
                     "level": self.calculated[2],
@@ -331,7 +327,7 @@ def _filled(spent: pd.Series, *, total: float, cap: float) -> pd.Series:
         shares = (total - cap * at_cap.sum()) * spent / spent[~at_cap].sum()
         over = ~at_cap & (shares > cap + 1e-15)
         if not over.any():
-            return shares.mask(at_cap, cap)
+            return pd.Series(shares.mask(at_cap, cap))
         at_cap |= over
 
 
@@ -342,9 +338,9 @@ def _pandas(frame: pl.DataFrame) -> pd.DataFrame:
 
 def _facts(prices: dict[str, float], numbers: dict[str, int] | None = None) -> pd.DataFrame:
     index = pd.Index(list(prices), dtype="str", name="constituent")
-    return pd.DataFrame(
-        {"price": list(prices.values()), "number": list((numbers or {}).values())}, index=index
-    ).astype({"price": float, "number": int})
+    return pd.DataFrame({"price": list(prices.values()), "number": list((numbers or {}).values())}, index=index).astype(
+        {"price": float, "number": int}
+    )
 
 
 def _latest(facts: pd.DataFrame, prices: pd.Series, number: int) -> pd.DataFrame:

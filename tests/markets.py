@@ -73,7 +73,6 @@ def markets(draw: Any, *, late_rates: bool = False) -> Market:
         length=length,
         trouble=draw(st.sampled_from([0.3, 0.6, 1.2])),
         late_rates=late_rates,
-        newcomers=fixed,  # for the mean see test_a_model_first_quoted_later_is_no_member_before
     )
     closed = {FIRST + timedelta(days=k) for k in calendar["closed"]}
     days = [FIRST + timedelta(days=k) for k in range(8, length)]
@@ -234,7 +233,6 @@ class _World:
     length: int
     trouble: float
     late_rates: bool
-    newcomers: bool
 
     def chance(self, probability: float) -> bool:
         return self.random.random() < probability * self.trouble
@@ -267,7 +265,7 @@ class _World:
         """Return the price events (day, price in USD per million tokens) of every model and component."""
         events = {}
         for model in range(self.models):
-            begins = self.random.uniform(0, self.length / 2) if self.newcomers and self.chance(0.1) else -9.0
+            begins = self.random.uniform(0, self.length / 2) if self.chance(0.1) else -9.0
             for component, share in (("input", 1.0), ("cache_read", 0.25), ("output", 4.0)):
                 size = round(share * 2 ** self.random.uniform(-2, 4), self.random.choice([1, 2, 2, 6]))
                 price = Decimal(repr(size or 0.1))
@@ -443,10 +441,11 @@ class _World:
         """A source that is read as a whole: what is missing from the next reading was withdrawn."""
         day = -2
         away: dict[tuple[str, str, int], int] = {}
+        capture = ""
         while day < self.length:
             seen = self.moment(day)
             known = seen + timedelta(hours=self.random.choice([0, 0, 0, 2, 40]))
-            capture = f"snapshot-{source}-{day}"
+            capture = capture if capture and self.chance(0.1) else f"snapshot-{source}-{day}"  # now and then seen again
             complete = not self.chance(0.03)
             self._sight(source, seen, known, complete=complete, capture=capture)
             for seller in self._sellers(source):

@@ -151,6 +151,7 @@ class Reference:
             self.registry[row["source"], row["provider"], row["model"]].append(row)
         self.tiers = {(p["source"], host): p["tier"] for p in self.document["inputs"]["prices"] for host in p["hosts"]}
         self.vendor_of = {row["constituent"]: row["vendor"] for row in inputs["registry"]}
+        self.measured = {row["constituent"] for row in inputs["registry"] if self._measures(row)}
         self.quotes: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
         for row in inputs["observations"]:
             entered = [row]
@@ -227,8 +228,12 @@ class Reference:
         return None
 
     def _dropped(self, row: Row, day: date) -> bool:
-        """Return whether a later complete reading of the source no longer held the row."""
-        own = [s["seen_at"] for s in self.complete[row["source"]] if s["capture"] == row["capture"]]
+        """Return whether a later complete reading of the source replaced the one that the row was read in.
+
+        The same bytes may be read again: a row belongs to the reading that became known with it.
+        """
+        reading = (row["capture"], row["known_at"])
+        own = [s["seen_at"] for s in self.complete[row["source"]] if (s["capture"], s["known_at"]) == reading]
         return bool(own) and any(
             later["seen_at"] > max(own)
             and self.visible(later, day)
@@ -275,11 +280,14 @@ class Reference:
 
     # 3: reason codes
 
-    def _excluded_by(self, row: Row) -> str | None:
+    def _measures(self, row: Row) -> bool:
         measures = self.document["measures"]
+        return row["kind"] in measures["kinds"] and (not measures["vendors"] or row["vendor"] in measures["vendors"])
+
+    def _excluded_by(self, row: Row) -> str | None:
         if row["constituent"] is None:
             return "unmapped"
-        if row["kind"] not in measures["kinds"] or (measures["vendors"] and row["vendor"] not in measures["vendors"]):
+        if not self._measures(row):
             return "not_in_universe"
         if row["source_tier"] is None:
             return "source_not_allowed"
@@ -539,11 +547,7 @@ class Reference:
         if self.document["formula"]["rule"] == "fixed_basket":
             return {}
         tokens, _, _ = self.window(day)
-        return {name: (tokens[name], tokens[name]) for name in tokens if name in self.listed(day)}
-
-    def listed(self, day: date) -> set[str]:
-        """Return the constituents of the date: those quoted, used or not, on it or on an earlier date."""
-        return {name for at in self.dates[: self.number[day] + 1] for name in self._once("universe", self.universe, at)}
+        return {name: (tokens[name], tokens[name]) for name in tokens if name in self.measured}
 
     def basket(self, day: date) -> dict[str, Any] | None:
         """Return the basket in force on the date."""

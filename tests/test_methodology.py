@@ -15,8 +15,8 @@ from tokenindex.store import shipped
 TIX = (shipped("methodology") / "tix" / "1.0.0.toml").read_bytes()
 FROZEN = {
     "anthropic-output/1.0.0": "75ed5f144b281efb63520063a6c4f28711089ae47ac69bdcd2f0b97c8a9c1da9",
-    "tix/1.0.0": "cc0e0c62fbad46629ac7c908b11f3534138cb5b346ae34fc779fab7e51fe95a2",
-    "tix-cn/1.0.0": "6683830e49b5aee8dbc0b9bc44e557748777ce71e12099b29789f7edd703c790",
+    "tix/1.0.0": "97fef7fc422366537c3607d1253bdeaa9d028cd378b1ebcbb54a1f51d99fcda3",
+    "tix-cn/1.0.0": "88b3ecc118c3331e619546bd485eefd4d9ec9efe87784bd7db2bc1c01af22ae1",
     "tix-level/1.0.0": "c5183f0a4f4d21f3308f0ddeebf3eec3797140f0f5a028f900af7ba0ecaa1d21",
 }
 
@@ -39,7 +39,7 @@ def test_the_prose_holds_no_number_of_the_document() -> None:
         (b"agreement = 0.02", b"agrement = 0.02", ["[consolidation]", "'agrement'", "did you mean 'agreement'"]),
         (b'rule = "robust_z"', b'rule = "robustz"', ["[[outliers]] 2", "'robustz'", "did you mean 'robust_z'"]),
         (b'rule = "robust_z"\n', b"", ["no rule is named", "fixed_cutoff"]),
-        (b"notional = 1_000_000_000", b"", ["[formula]", "missing notional", "no defaults"]),
+        (b"notional = 10_000_000", b"", ["[formula]", "missing notional", "no defaults"]),
         (b"tier = 3", b'tier = "3"', ["prices 6 tier", "'3' is a str"]),
         (b"tier = 3", b"tier = 4", ["tier"]),
         (b"tokens = 8000", b"tokens = 8000\nfoo = 1", ["unknown key 'foo'", "only tokens"]),
@@ -50,6 +50,7 @@ def test_the_prose_holds_no_number_of_the_document() -> None:
         (b'cut_off = "16:00"', b'cut_off = "25:00"', ["cut_off"]),
         (b'offset = "+00:00"', b'offset = "UTC"', ["offset"]),
         (b"base_date = 2026-06-01", b"base_date = 2031-06-01", ["base_date", "outside the calendar"]),
+        (b"announce_dates = 3", b"announce_dates = 400", ["base_date", "announced before the calendar opens"]),
         (b"model_cap = 0.15", b"model_cap = 1.5", ["caps"]),
         (b"model_cap = 0.15", b"model_cap = 0.1500000001", ["decimals"]),
         (b"floor = 0.10", b"floor = 0", ["floor"]),

@@ -394,7 +394,7 @@ def test_a_record_that_is_killed_while_it_is_stored_is_whole_or_absent(
     assert home.save(small) == path
 
 
-@pytest.mark.parametrize("programs", [6])
+@pytest.mark.parametrize("programs", [4])
 def test_programs_that_ingest_at_the_same_time_lose_nothing(empty: Home, tmp_path: Path, programs: int) -> None:
     code = (
         "import sys, pathlib, datetime\nfrom tokenindex.store import Home\n"
@@ -502,7 +502,7 @@ def test_moments(text: str, found: datetime | None) -> None:
     if found:
         assert moment(text) == found
     else:
-        with pytest.raises(ValueError, match="."):
+        with pytest.raises(ValueError, match=r"moment|iso|zone|month"):
             moment(text)
 
 
@@ -516,7 +516,7 @@ def test_every_listed_fact_must_be_readable(empty: Home, prices: Path) -> None:
         (b",seen_at", b""),
     ):
         path.write_bytes(whole.replace(old, new))
-        with pytest.raises(TokenIndexError, match="captures.csv line 2"):
+        with pytest.raises(TokenIndexError, match=r"captures\.csv line 2"):
             Home.open(empty.path).captures()
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -21,6 +21,15 @@ from .periods import Calendar
 from .rules.caps import CapsInfeasible, capped_shares
 from .rules.formulas import FixedBasket
 from .tables import BASKET
+
+
+class Priced(NamedTuple):
+    """A constituent on a date: its price in use in nano, and its lagged volume; None where there is none."""
+
+    constituent: str
+    vendor: str
+    used: int | None
+    tokens: int | None
 
 
 @dataclass(frozen=True)
@@ -97,24 +106,15 @@ def rebalance_dates(formula: FixedBasket, calendar: Calendar, *, last: date) -> 
             found.append(day)
         year, month = (year, month + 1) if month < 12 else (year + 1, 1)
     days = ([base] if base <= last else []) + found
-    return [(calendar.dates[_announced(calendar, day, formula)], day) for day in days]
-
-
-def _announced(calendar: Calendar, day: date, formula: FixedBasket) -> int:
-    number = calendar.number(day) - formula.announce_dates
-    if number < 0:
-        raise DeterminationError(
-            f"the basket of {day} is announced before the calendar opens on {calendar.opens}",
-            remedy="give the methodology a calendar that opens earlier",
-        )
-    return number
+    numbers = [calendar.number(day) for day in days]
+    return [(calendar.dates[n - formula.announce_dates], calendar.dates[n]) for n in numbers]
 
 
 def form_baskets(
     formula: FixedBasket,
     dates: Sequence[tuple[date, date]],
     *,
-    on: Callable[[date], pl.DataFrame],
+    on: Callable[[date], Sequence[Priced]],
     step: int,
 ) -> tuple[list[Basket], list[Note]]:
     """Return the chain of baskets, and a note for every rebalance that could not be made.
@@ -128,14 +128,14 @@ def form_baskets(
     dates : sequence of (date, date)
         Announcement and rebalance dates in order.
     on : callable
-        Gives the constituents of a date: ``constituent, vendor, used, tokens`` (nano price in use, lagged volume).
+        Gives the constituents of a date.
     step : int
         Rounding step of the level, in nano points.
     """
     baskets: list[Basket] = []
     notes: list[Note] = []
     for announced, day in dates:
-        prices = {r["constituent"]: r["used"] for r in on(day).iter_rows(named=True) if r["used"] is not None}
+        prices = {c.constituent: c.used for c in on(day) if c.used is not None}
         level = formula.base_level if day == formula.base_date else baskets and baskets[-1].level(prices, step=step)
         try:
             members = _members(formula, on(announced))
@@ -152,15 +152,15 @@ def form_baskets(
     return baskets, notes
 
 
-def _members(formula: FixedBasket, constituents: pl.DataFrame) -> tuple[Member, ...]:
+def _members(formula: FixedBasket, constituents: Sequence[Priced]) -> tuple[Member, ...]:
     """Return the members: largest expenditure first cut, then capped shares, then quantities, each rounded once."""
-    rows = {r["constituent"]: r for r in constituents.iter_rows(named=True) if r["used"] is not None and r["tokens"]}
-    spent = {name: r["used"] * r["tokens"] for name, r in rows.items()}
+    rows = {c.constituent: (c.vendor, c.used, c.tokens) for c in constituents if c.used is not None and c.tokens}
+    spent = {name: used * tokens for name, (_, used, tokens) in rows.items()}
     ranked = sorted(spent, key=lambda name: (-spent[name], name))[: formula.max_constituents]
     kept = sorted(ranked)
     if not kept:
         raise CapsInfeasible("no model has both a price and a volume")
-    vendor = {name: rows[name]["vendor"] for name in kept}
+    vendor = {name: rows[name][0] for name in kept}
     total = sum(spent[name] for name in kept)
     shares = capped_shares(
         {name: spent[name] for name in kept}, vendor=vendor, model_cap=formula.model_cap, vendor_cap=formula.vendor_cap
@@ -168,9 +168,9 @@ def _members(formula: FixedBasket, constituents: pl.DataFrame) -> tuple[Member, 
     weights = _rounded(shares, vendor, formula)
     uncapped = apportion([Fraction(spent[name], total) for name in kept], total=NANO)
     members = [
-        Member(name, vendor[name], rows[name]["tokens"], rows[name]["used"], free, weights[name], quantity)
+        Member(name, vendor[name], rows[name][2], rows[name][1], free, weights[name], quantity)
         for name, free in zip(kept, uncapped, strict=True)
-        if (quantity := divide(weights[name] * formula.notional * 10**6, rows[name]["used"])) > 0
+        if (quantity := divide(weights[name] * formula.notional * 10**6, rows[name][1])) > 0
     ]
     for member in members:
         if member.quantity > TOKENS_MAX:

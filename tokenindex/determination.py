@@ -18,7 +18,7 @@ from typing import Any
 
 import polars as pl
 
-from .basket import Basket, Note, basket_table, form_baskets, level_of, rebalance_dates
+from .basket import Basket, Note, Priced, basket_table, form_baskets, level_of, rebalance_dates
 from .errors import DeterminationError
 from .exact import NANO, PRICE_MAX, TOKENS_MAX, WIDE, divide, divide_columns, money, wide_sum
 from .methodology import Methodology
@@ -126,6 +126,7 @@ def screen(rows: pl.DataFrame, methodology: Methodology) -> pl.DataFrame:
         *((s.reason, s.applies) for s in methodology.screens),
         ("no_exchange_rate", pl.col("rate").is_null()),
         ("price_too_large", pl.col("standard_price").is_null()),
+        ("not_positive", pl.col("standard_price") <= 0),  # also a price that rounds to nothing
     ]
     return rows.with_columns(excluded_by=_first(reasons))
 
@@ -264,10 +265,18 @@ class Window:
 
 def windows(volumes: pl.DataFrame, grid: Grid) -> list[Window]:
     """Return the window of every date of the grid."""
-    days = volumes.lazy().with_columns(day=pl.date_ranges("period_start", "period_end")).explode("day")
-    complete = _running(union(days, on=["day"]).collect(), pl.lit(1), grid)
-    tokens = _running(volumes, pl.col("tokens"), grid)
+    periods = volumes.lazy().select("period_start", "period_end", "i0", "i1").unique()
+    days = periods.with_columns(day=pl.date_ranges("period_start", "period_end")).explode("day")
+    complete = _running(union(days, on=["day"]).with_columns(days=1).collect(), "days", grid)
+    tokens = _running(volumes, "tokens", grid)
     return [Window(*pair) for pair in zip(complete, tokens, strict=True)]
+
+
+def _running(spells: pl.DataFrame, amount: str, grid: Grid) -> list[int]:
+    """Return the total of the column `amount` over the spells in force at each position."""
+    total = pl.col(amount).cast(pl.Int128).sum()
+    begins, ends = (dict(spells.group_by(end).agg(total).iter_rows()) for end in ("i0", "i1"))
+    return list(accumulate(begins.get(i, 0) - ends.get(i, 0) for i in range(grid.size)))
 
 
 def lagged_tokens(
@@ -284,28 +293,21 @@ def lagged_tokens(
     codes = constituents.filter(pl.col("i") == 0).select("constituent", "code")
     counted = volumes.filter("counted").join(codes, on="constituent")
     enough = pl.Series([w.days >= methodology.volumes.min_days for w in window], dtype=pl.Boolean)
-    changes = _changes(counted.with_columns(key="code"), pl.col("tokens"))
-    rows = changes.filter(pl.col("i") < grid.size).select(row=pl.col("key") * grid.size + pl.col("i"), change="change")
-    dense = constituents.select("row", "i", "code").join(rows, on="row", how="left", maintain_order="left")
-    total = pl.col("change").fill_null(0).cum_sum().over("code")
-    there = (total > 0) & pl.lit(enough).gather(pl.col("i"))
-    tokens = dense.select(tokens=pl.when(there).then(total)).to_series()
+    amount = pl.col("tokens").cast(pl.Int128)
+    begins = counted.select(row=pl.col("code") * grid.size + pl.col("i0"), change=amount)
+    ends = counted.filter(pl.col("i1") < grid.size).select(
+        row=pl.col("code") * grid.size + pl.col("i1"), change=amount * -1
+    )
+    changes = pl.concat([begins, ends]).group_by("row").agg(pl.col("change").sum())
+    dense = constituents.select("row", "i").join(changes, on="row", how="left", maintain_order="left")
+    # the running total of all constituents, less what the constituents before this one add up to
+    running = dense.with_columns(total=pl.col("change").fill_null(0).cum_sum())
+    before = pl.col("total").shift(1, fill_value=0).gather(pl.col("row") - pl.col("i"))
+    total = running.select(total=pl.col("total") - before, enough=pl.lit(enough).gather(pl.col("i")))
+    tokens = total.select(tokens=pl.when((pl.col("total") > 0) & pl.col("enough")).then("total")).to_series()
     if (tokens > TOKENS_MAX).any():
         raise DeterminationError(f"a constituent has more than {TOKENS_MAX} tokens in one window")
     return tokens.cast(pl.Int64)
-
-
-def _changes(spells: pl.DataFrame, amount: pl.Expr) -> pl.DataFrame:
-    """Return by how much the running total of each key changes at each position; a spell that lasts adds no end."""
-    begins = spells.select("key", i="i0", change=amount.cast(pl.Int128))
-    ends = spells.select("key", i="i1", change=amount.cast(pl.Int128) * -1)
-    return pl.concat([begins, ends]).group_by("key", "i").agg(pl.col("change").sum())
-
-
-def _running(spells: pl.DataFrame, amount: pl.Expr, grid: Grid) -> list[int]:
-    """Return the total of `amount` over the spells in force at each position."""
-    changes = dict(_changes(spells.with_columns(key=pl.lit(0)), amount).select("i", "change").iter_rows())
-    return list(accumulate(changes.get(i, 0) for i in range(grid.size)))
 
 
 def _baskets(
@@ -316,10 +318,11 @@ def _baskets(
     positions = {day: i for i, day in enumerate(grid.dates)}
     wanted = sorted({positions[day] for pair in rebalances for day in pair})
     kept = priced.filter(pl.col("i").is_in(wanted)).select("i", "constituent", "vendor", "used", "tokens")
+    dated = kept.partition_by("i", as_dict=True, include_key=False)
     return form_baskets(
         methodology.formula,
         rebalances,
-        on=lambda day: kept.filter(pl.col("i") == positions[day]),
+        on=lambda day: [Priced(*row) for row in dated[(positions[day],)].iter_rows()],
         step=_step(methodology.publication.level_decimals),
     )
 

@@ -19,7 +19,7 @@ from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any, Final
 
-from .errors import MethodologyError, TokenIndexError
+from .errors import DeterminationError, MethodologyError
 from .periods import Calendar
 from .rules import RULES
 from .rules.consolidation import Consolidate
@@ -378,10 +378,16 @@ def _checked(m: Methodology, *, where: str) -> Methodology:
     claims = [(p.source, host) for p in m.inputs.prices for host in p.hosts]
     if len(set(claims)) < len(claims):
         raise MethodologyError("a source and host stand in two tiers", where=f"{where} [inputs]")
-    try:
-        if isinstance(m.formula, FixedBasket):
-            m.calendar.number(m.formula.base_date)
-    except TokenIndexError as outside:
-        found = f"base_date: {outside.found}"
-        raise MethodologyError(found, where=f"{where} [formula]", expected=outside.expected) from None
+    if isinstance(m.formula, FixedBasket):
+        _check_base(m.formula, m.calendar, where=f"{where} [formula]")
     return m
+
+
+def _check_base(formula: FixedBasket, calendar: Calendar, *, where: str) -> None:
+    """Refuse a base date that the calendar does not know, or whose basket it does not know the announcement of."""
+    try:
+        number = calendar.number(formula.base_date)
+    except DeterminationError as outside:
+        raise MethodologyError(f"base_date: {outside.found}", where=where, expected=outside.expected) from None
+    if number < formula.announce_dates:
+        raise MethodologyError("base_date: its basket is announced before the calendar opens", where=where)

@@ -71,6 +71,17 @@ class Inputs:
         return ordered.with_columns(quote=pl.struct(QUOTE_KEY).rle_id()).with_row_index("row")
 
     @cached_property
+    def usage(self) -> pl.DataFrame:
+        """The volumes in canonical order with the number of their series, and the constituent they are mapped to."""
+        key = [*SELLER, "component", "service_tier", "period_start", "period_end"]
+        ordered = self.volumes.sort(*key, "known_at", "tokens", "capture", "locator").with_row_index("row")
+        facts = self.mapping.select(*SELLER, "constituent", "valid_from", "valid_to")
+        held = pl.col("period_start").is_between(pl.col("valid_from"), pl.col("valid_to"), closed="left")
+        mapped = ordered.select("row", *SELLER, "period_start").join(facts, on=SELLER).filter(held)
+        numbered = ordered.with_columns(series=pl.struct(key).rle_id())
+        return numbered.join(mapped.select("row", "constituent"), on="row", how="left", maintain_order="left")
+
+    @cached_property
     def mapping(self) -> pl.DataFrame:
         """The registry, refused if two rows map the same seller at the same time or contradict each other."""
         span = [pl.col("valid_from").fill_null(date.min), pl.col("valid_to").fill_null(date.max)]
@@ -283,7 +294,7 @@ def _rates(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.LazyFrame
     allowed = (pl.col("source") == methodology.inputs.rates) & (pl.col("rate_date") >= grid.dates[0] - limit)
     legs = _legs(visible(inputs.rates, grid=grid).filter(allowed), grid).collect().lazy()
     ours = legs.filter(pl.col("quote") == currency).select("base", "rate_date", ours="nano", ours_known="known_at")
-    order = ["quote", "rate_date", "ours_known", "known_at", "base"]
+    order = ["quote", "rate_date", "ours_known", "ours", "known_at", "nano", "base"]
     cross = legs.filter(pl.col("quote") != currency).join(ours, on=["base", "rate_date"]).sort(order)
     seen = pl.max_horizontal("known_at", "ours_known", pl.col("rate_date").cast(pl.Datetime("us", "UTC")))
     facts = entered(cross, seen=seen, of="quote", grid=grid).select(
@@ -316,31 +327,27 @@ def select_volumes(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.D
     Returns
     -------
     DataFrame
-        The columns of VOLUMES, ``i0, i1``, ``constituent, vendor, kind`` (null where unmapped) and ``counted``: the
-        tokens are of an allowed class of service.
+        ``constituent`` (null where unmapped), ``period_start, period_end, tokens, i0, i1`` and ``counted``: the tokens are
+        of an allowed class of service.
     """
-    rule, key = methodology.volumes, [*SELLER, "component", "service_tier", "period_start", "period_end"]
-    known = visible(inputs.volumes, grid=grid).filter(pl.col("source").is_in(list(rule.sources)))
-    inside = pl.col("contained_in").is_in(list(rule.sources)).fill_null(False)
-    rows = known.filter(~inside).sort(*key, "known_at", "tokens", "capture", "locator")
+    rule = methodology.volumes
+    sources = list(rule.sources)
+    again = pl.col("contained_in").is_in(sources).fill_null(False)
+    rows = visible(inputs.usage, grid=grid).filter(pl.col("source").is_in(sources) & ~again)
     if grid.known_at is None:
-        rows = rows.with_columns(k0=grid.from_moment(pl.col("known_at")))
-        rows = rows.with_columns(k1=pl.col("k0").shift(-1).over(key).fill_null(grid.size))
+        rows = entered(rows, seen=pl.col("known_at"), of="series", grid=grid)
     else:
-        rows = rows.unique(key, keep="last", maintain_order=True)
-        rows = rows.with_columns(k0=pl.lit(0, dtype=pl.Int64), k1=pl.lit(grid.size, dtype=pl.Int64))
+        last = (pl.col("series") != pl.col("series").shift(-1)).fill_null(True)
+        rows = rows.filter(last).with_columns(i0=pl.lit(0, dtype=pl.Int64), i1=pl.lit(grid.size, dtype=pl.Int64))
     first = grid.from_date(pl.col("period_end") + timedelta(days=rule.lag_days))
     after = grid.from_date(pl.col("period_start") + timedelta(days=rule.lag_days + rule.window_days))
-    spells = rows.with_columns(i0=pl.max_horizontal(first, "k0"), i1=pl.min_horizontal(after, "k1")).drop("k0", "k1")
-    spells = spells.filter((pl.col("i0") < pl.col("i1")) & ~pl.col("partial")).with_row_index("_row")
-    facts = inputs.mapping.lazy().select(*SELLER, "constituent", "vendor", "kind", "valid_from", "valid_to")
-    span = pl.col("period_start").is_between(pl.col("valid_from"), pl.col("valid_to"), closed="left")
-    mapped = spells.select("_row", *SELLER, "period_start").join(facts, on=list(SELLER)).filter(span)
-    return (
-        spells.join(
-            mapped.select("_row", "constituent", "vendor", "kind"), on="_row", how="left", maintain_order="left"
-        )
-        .with_columns(counted=pl.col("service_tier").is_in(list(rule.service_tiers)))
-        .drop("_row")
-        .collect()
+    spells = rows.filter(~pl.col("partial")).select(
+        "constituent",
+        "period_start",
+        "period_end",
+        "tokens",
+        i0=pl.max_horizontal(first, "i0"),
+        i1=pl.min_horizontal(after, "i1"),
+        counted=pl.col("service_tier").is_in(list(rule.service_tiers)),
     )
+    return spells.filter(pl.col("i0") < pl.col("i1")).collect()
