@@ -91,9 +91,7 @@ def _document(draw: Any, *, calendar: dict[str, Any], mix: str, fixed: bool) -> 
     closed = ", ".join((FIRST + timedelta(days=k)).isoformat() for k in calendar["closed"])
     opening = [FIRST + timedelta(days=k) for k in range(8, 18)]
     open_days = [
-        d
-        for d in opening
-        if d.isoweekday() in calendar["weekdays"] and (d - FIRST).days not in calendar["closed"]
+        d for d in opening if d.isoweekday() in calendar["weekdays"] and (d - FIRST).days not in calendar["closed"]
     ]
     screens = draw(st.permutations(SCREENS))
     outliers = draw(
@@ -101,7 +99,7 @@ def _document(draw: Any, *, calendar: dict[str, Any], mix: str, fixed: bool) -> 
             [
                 f'rule = "fixed_cutoff"\nfactor = {draw(st.sampled_from(["7.3", "2.9"]))}',
                 f'rule = "robust_z"\ncutoff = {draw(st.sampled_from(["5", "2.5"]))}\n'
-                f'floor = {draw(st.sampled_from(["0.11", "0.013"]))}\nconfirming_sources = 2',
+                f"floor = {draw(st.sampled_from(['0.11', '0.013']))}\nconfirming_sources = 2",
                 'rule = "confirmed_jump"\nbound = 1.57\nconfirming_sources = 2',
             ]
         )

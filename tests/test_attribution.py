@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -15,11 +16,13 @@ HOME = ti.Home.sample()
 INPUTS = HOME.inputs()
 
 
-@pytest.mark.parametrize(("index", "column"), [("tix", "level"), ("tix-cn", "level"), ("tix-level", "price"), ("tix.output", "level")])
+@pytest.mark.parametrize(
+    ("index", "column"), [("tix", "level"), ("tix-cn", "level"), ("tix-level", "price"), ("tix.output", "level")]
+)
 def test_contributions_sum_to_the_published_change(index: str, column: str) -> None:
     found = ti.determine(HOME.methodology(index, JUNE[-1]), INPUTS, dates=JUNE, known_at=HOME.known_at)
     moved = 0
-    for start, end in zip(JUNE, JUNE[1:], strict=False):
+    for start, end in itertools.pairwise(JUNE):
         frame = ti.contributions(found, start=start, end=end)
         change = found.fixing(end)[column] - found.fixing(start)[column]
         assert sum(frame["contribution"], Decimal(0)) == change

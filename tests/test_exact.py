@@ -18,7 +18,9 @@ def test_divide_rounds_half_even(numerator: int, denominator: int) -> None:
     assert divide(numerator, denominator) == round(Fraction(numerator, denominator))
 
 
-@pytest.mark.parametrize(("numerator", "denominator", "expected"), [(1, 2, 0), (3, 2, 2), (5, 2, 2), (-1, 2, 0), (-3, 2, -2)])
+@pytest.mark.parametrize(
+    ("numerator", "denominator", "expected"), [(1, 2, 0), (3, 2, 2), (5, 2, 2), (-1, 2, 0), (-3, 2, -2)]
+)
 def test_ties_go_to_the_even_number(numerator: int, denominator: int, expected: int) -> None:
     assert divide(numerator, denominator) == expected
 
@@ -31,7 +33,9 @@ def test_a_denominator_must_be_positive() -> None:
 @given(st.lists(st.tuples(st.integers(0, 10**36), st.integers(1, 10**18)), min_size=1))
 def test_columns_are_divided_as_single_numbers_are(pairs: list[tuple[int, int]]) -> None:
     frame = pl.DataFrame(pairs, schema={"a": pl.Int128, "b": pl.Int128}, orient="row")
-    assert frame.select(divide_columns(pl.col("a"), pl.col("b"))).to_series().to_list() == [divide(a, b) for a, b in pairs]
+    assert frame.select(divide_columns(pl.col("a"), pl.col("b"))).to_series().to_list() == [
+        divide(a, b) for a, b in pairs
+    ]
 
 
 @given(st.integers(-(10**15), 10**15))

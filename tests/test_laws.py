@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import itertools
 import subprocess
 import sys
 from datetime import date
@@ -87,7 +88,19 @@ def test_a_module_imports_only_from_those_before_it(module: str) -> None:
 @pytest.mark.parametrize("module", sorted(name for name in modules() if room(name) in PURE))
 def test_the_pure_part_asks_for_no_clock_disk_network_environment_or_chance(module: str) -> None:
     tree = ast.parse(modules()[module].read_text(encoding="utf-8"))
-    banned = {"os", "socket", "random", "time", "urllib", "http", "subprocess", "secrets", "uuid", "tempfile", "pathlib"}
+    banned = {
+        "os",
+        "socket",
+        "random",
+        "time",
+        "urllib",
+        "http",
+        "subprocess",
+        "secrets",
+        "uuid",
+        "tempfile",
+        "pathlib",
+    }
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             assert not banned & {alias.name.split(".")[0] for alias in node.names}
@@ -154,10 +167,14 @@ def test_stages_append_columns_and_keep_rows() -> None:
     later.append(stages.relate(later[-1], methodology))
     later.append(stages.flag_outliers(later[-1], methodology))
     later.append(stages.accept(later[-1], methodology))
-    later.append(later[-1].with_columns(tokens=stages.lagged_tokens(later[-1], volumes, stages.windows(volumes, grid), methodology, grid)))
+    later.append(
+        later[-1].with_columns(
+            tokens=stages.lagged_tokens(later[-1], volumes, stages.windows(volumes, grid), methodology, grid)
+        )
+    )
     later.append(stages.weigh(later[-1], [], methodology, grid))
     for road in (frames, later):
-        for before, after in zip(road, road[1:], strict=False):
+        for before, after in itertools.pairwise(road):
             assert after.columns[: len(before.columns)] == before.columns
             assert len(after.columns) > len(before.columns)
             assert after.select(before.columns).equals(before)
@@ -180,7 +197,11 @@ def test_every_observation_is_used_or_has_a_reason() -> None:
 def test_import_and_help_load_no_library(command: list[str]) -> None:
     heavy = ("pandas", "scipy", "pandera", "polars", "pyarrow", "numpy")
     report = "import sys, runpy\nsys.argv = ['x', '--help']\n"
-    body = "import tokenindex\n" if command[0] == "-c" else "try:\n    runpy.run_module('tokenindex.cli', run_name='__main__')\nexcept SystemExit:\n    pass\n"
+    body = (
+        "import tokenindex\n"
+        if command[0] == "-c"
+        else "try:\n    runpy.run_module('tokenindex.cli', run_name='__main__')\nexcept SystemExit:\n    pass\n"
+    )
     check = f"print([m for m in {heavy!r} if m in sys.modules], file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", report + body + check], capture_output=True, text=True, check=True)
     assert done.stderr.strip().splitlines()[-1] == "[]"

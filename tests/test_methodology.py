@@ -57,8 +57,16 @@ def test_the_prose_holds_no_number_of_the_document() -> None:
         (b"min_days = 7", b"min_days = 29", ["min_days"]),
         (b"input = 242", b"inptu = 242", ["mix"]),
         (b"price_decimals = 6", b"price_decimals = 10", ["price_decimals"]),
-        (b'rule = "no_fixing"\nstatus = "not_determined"', b'rule = "carry_forward"\nstatus = "x"\nmax_dates = 1', ["no_fixing"]),
-        (b'source = "litellm"\nhosts = ["host"]\ntier = 2', b'source = "litellm"\nhosts = ["vendor"]\ntier = 2', ["two tiers"]),
+        (
+            b'rule = "no_fixing"\nstatus = "not_determined"',
+            b'rule = "carry_forward"\nstatus = "x"\nmax_dates = 1',
+            ["no_fixing"],
+        ),
+        (
+            b'source = "litellm"\nhosts = ["host"]\ntier = 2',
+            b'source = "litellm"\nhosts = ["vendor"]\ntier = 2',
+            ["two tiers"],
+        ),
         (b"[identity]", b"[identity", ["TOML"]),
     ],
 )
@@ -116,7 +124,11 @@ def test_the_version_in_force_is_the_latest_that_has_begun() -> None:
 
 def test_a_calendar_refuses_dates_past_its_end() -> None:
     calendar = load(TIX, where="a").calendar
-    assert calendar.between(date(2026, 6, 29), date(2026, 7, 1)) == [date(2026, 6, 29), date(2026, 6, 30), date(2026, 7, 1)]
+    assert calendar.between(date(2026, 6, 29), date(2026, 7, 1)) == [
+        date(2026, 6, 29),
+        date(2026, 6, 30),
+        date(2026, 7, 1),
+    ]
     for day in (date(2028, 1, 1), date(2025, 5, 31)):
         with pytest.raises(DeterminationError, match="outside the calendar"):
             calendar.number(day)

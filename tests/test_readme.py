@@ -43,7 +43,8 @@ def test_a_published_value_is_reproduced_as_the_readme_says(
 
 def test_the_own_figures_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    header = "source,provider,model,component,service_tier,region,context_from,price,currency,unit,tax,valid_from,date_kind,known_at"
+    header = "source,provider,model,component,service_tier,region,context_from,price,currency,unit,tax,valid_from,"
+    header += "date_kind,known_at"
     row = "my-desk,acme,one,input,standard,,0,1.25,USD,per_1m_tokens,excluded,2026-06-26,declared,2026-06-26"
     (tmp_path / "prices.csv").write_text(f"{header}\n{row}\n", encoding="utf-8")
     init, ingest = (c for c in commands() if "my-home" in c)

@@ -1,6 +1,6 @@
 """Writes fixings.csv: the sample month by the second implementation, which shares no code with the library.
 
-    python tests/golden/make.py
+python tests/golden/make.py
 """
 
 from __future__ import annotations
