@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import os
@@ -9,6 +10,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -392,6 +394,21 @@ def test_a_record_that_is_killed_while_it_is_stored_is_whole_or_absent(
     assert points > 5
     death.left = 10**9
     assert home.save(small) == path
+
+
+def test_an_ingest_waits_for_another_one(empty: Home, prices: Path) -> None:
+    held = os.open(empty.path, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    waiting = threading.Thread(target=lambda: empty.ingest(prices, **FACTS))
+    try:
+        waiting.start()
+        waiting.join(timeout=0.3)
+        assert waiting.is_alive()
+        assert empty.captures() == []
+    finally:
+        os.close(held)
+        waiting.join(timeout=30)
+    assert len(empty.captures()) == 1
 
 
 @pytest.mark.parametrize("programs", [4])
