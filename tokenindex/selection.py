@@ -108,7 +108,7 @@ class Inputs:
         """The mapping with rows of nulls for the times at which a seller's spelling is not mapped."""
         days = {"i0": pl.col("valid_from"), "i1": pl.col("valid_to")}
         facts = self.mapping.lazy().select(*SELLER, "constituent", "vendor", "kind", "host", **days)
-        return tile(facts, on=SELLER, start=date.min, end=date.max).collect()
+        return tile(facts, on=SELLER, start=date.min, end=date.max).collect(engine="in-memory")
 
     def universe(self, methodology: Methodology) -> pl.DataFrame:
         """Return ``constituent, vendor`` of every model of the registry that the methodology measures, once."""
@@ -187,8 +187,8 @@ def split(rows: pl.LazyFrame, facts: pl.LazyFrame, *, on: Sequence[str]) -> pl.L
 
 def tile(facts: pl.LazyFrame, *, on: Sequence[str], start: int | date, end: int | date) -> pl.LazyFrame:
     """Return disjoint `facts` with the gaps of each key filled by rows of nulls, so that they cover ``[start, end)``."""
-    key, facts = list(on), facts.collect().lazy()  # used three times below
-    kept = facts.filter(pl.col("i0") < pl.col("i1")).sort(*key, "i0").collect().lazy()
+    key, facts = list(on), facts.collect(engine="in-memory").lazy()  # used three times below
+    kept = facts.filter(pl.col("i0") < pl.col("i1")).sort(*key, "i0").collect(engine="in-memory").lazy()
     before = kept.select(*key, i0=pl.col("i1").shift(1).over(key).fill_null(pl.lit(start)), i1="i0")
     last = pl.when(pl.col("i0") < pl.col("i1")).then("i1").max().fill_null(pl.lit(start))
     after = facts.group_by(key).agg(i0=last, i1=pl.lit(end).first())
@@ -233,13 +233,13 @@ def select(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.DataFrame
     tiers = [{"source": p.source, "host": h, "source_tier": p.tier} for p in methodology.inputs.prices for h in p.hosts]
     schema = {"source": pl.String, "host": pl.String, "source_tier": pl.Int64}
     rows = _in_force(inputs, grid)
-    rows = split(rows, _mapping(inputs, grid), on=SELLER).collect().lazy()
+    rows = split(rows, _mapping(inputs, grid), on=SELLER).collect(engine="in-memory").lazy()
     mapped = split(rows.drop_nulls("constituent"), _withdrawals(inputs, grid), on=_SNAPSHOT)
     mapped = split(mapped, _unseen(inputs, methodology, grid), on=["source"])
     mapped = split(mapped, _rates(inputs, methodology, grid), on=["currency"])
     mapped = mapped.join(pl.LazyFrame(tiers, schema=schema), on=["source", "host"], how="left")
     unmapped = rows.filter(pl.col("constituent").is_null())  # excluded whatever the other facts say
-    facts = pl.concat([mapped, unmapped], how="diagonal").drop("known_at", *_SLIM).collect()
+    facts = pl.concat([mapped, unmapped], how="diagonal").drop("known_at", *_SLIM).collect(engine="in-memory")
     observed = inputs.quotes.select(SCREENED)[facts["row"]]
     gone = pl.col("price").is_null() | pl.col("withdrawn").fill_null(False)
     return observed.hstack(facts).with_columns(withdrawn=gone, unseen=pl.col("unseen").fill_null(True))
@@ -292,7 +292,7 @@ def _rates(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.LazyFrame
     if inputs.currencies <= {currency}:
         return unit
     allowed = (pl.col("source") == methodology.inputs.rates) & (pl.col("rate_date") >= grid.dates[0] - limit)
-    legs = _legs(visible(inputs.rates, grid=grid).filter(allowed), grid).collect().lazy()
+    legs = _legs(visible(inputs.rates, grid=grid).filter(allowed), grid).collect(engine="in-memory").lazy()
     ours = legs.filter(pl.col("quote") == currency).select("base", "rate_date", ours="nano", ours_known="known_at")
     order = ["quote", "rate_date", "ours_known", "ours", "known_at", "nano", "base"]
     cross = legs.filter(pl.col("quote") != currency).join(ours, on=["base", "rate_date"]).sort(order)
@@ -350,4 +350,4 @@ def select_volumes(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.D
         i1=pl.min_horizontal(after, "i1"),
         counted=pl.col("service_tier").is_in(list(rule.service_tiers)),
     )
-    return spells.filter(pl.col("i0") < pl.col("i1")).collect()
+    return spells.filter(pl.col("i0") < pl.col("i1")).collect(engine="in-memory")

@@ -15,13 +15,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from ..errors import AdapterError
 from ..tables import OBSERVATIONS, RATES, REJECTS, SIGHTINGS, VOLUMES, Table
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP: Final = "tokenindex.adapters"
 OURS: Final = {
@@ -115,6 +117,8 @@ class Adapter:
 
 @cache
 def _installed() -> dict[str, EntryPoint]:
+    from importlib.metadata import entry_points
+
     return {point.name: point for point in entry_points(group=GROUP)}
 
 
