@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 
 from tokenindex import determination as stages
+from tokenindex.errors import DeterminationError
 from tokenindex.exact import NANO, PRICE_MAX, ROWS_MAX, TOKENS_MAX, WIDE, wide_sum
 from tokenindex.rules import RULES
 from tokenindex.selection import select, select_volumes
@@ -178,6 +179,24 @@ def test_stages_append_columns_and_keep_rows() -> None:
             assert after.columns[: len(before.columns)] == before.columns
             assert len(after.columns) > len(before.columns)
             assert after.select(before.columns).equals(before)
+
+
+@pytest.mark.parametrize("index", ["tix", "tix-cn"])
+def test_baskets_of_an_earlier_determination_give_the_same_fixing(index: str) -> None:
+    home = Home.sample()
+    days = [date(2026, 6, 14), date(2026, 6, 26)]
+    methodology, inputs = home.methodology(index, days[-1]), home.inputs()
+    whole = stages.determine(methodology, inputs, dates=days, known_at=home.known_at)
+    for some in (days[:1], days[-1:]):
+        loaded = home.methodology(index, days[-1])
+        earlier = stages.determine(loaded, inputs, dates=some, known_at=home.known_at)
+        again = stages.determine(methodology, inputs, dates=days[-1:], known_at=home.known_at, earlier=earlier)
+        assert again.grid.size < whole.grid.size
+        assert again.baskets == whole.baskets
+        assert again.fixing(days[-1]) == whole.fixing(days[-1])
+        assert again.constituents_on(days[-1]).equals(whole.constituents_on(days[-1]))
+    with pytest.raises(DeterminationError, match="earlier determination"):
+        stages.determine(methodology, inputs, dates=days[-1:], known_at=None, earlier=whole)
 
 
 def test_every_observation_is_used_or_has_a_reason() -> None:

@@ -115,6 +115,7 @@ def form_baskets(
     dates: Sequence[tuple[date, date]],
     *,
     on: Callable[[date], Sequence[Priced]],
+    after: Sequence[Basket],
     step: int,
 ) -> tuple[list[Basket], list[Note]]:
     """Return the chain of baskets, and a note for every rebalance that could not be made.
@@ -129,10 +130,12 @@ def form_baskets(
         Announcement and rebalance dates in order.
     on : callable
         Gives the constituents of a date.
+    after : sequence of Basket
+        Baskets formed before; the new ones follow the last of them.
     step : int
         Rounding step of the level, in nano points.
     """
-    baskets: list[Basket] = []
+    baskets = list(after)
     notes: list[Note] = []
     for announced, day in dates:
         prices = {c.constituent: c.used for c in on(day) if c.used is not None}

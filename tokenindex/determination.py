@@ -33,7 +33,12 @@ PERCENTILES = {"p01": 1, "p25": 25, "p75": 75, "p99": 99}
 
 
 def determine(
-    methodology: Methodology, inputs: Inputs, *, dates: Sequence[date], known_at: datetime | None
+    methodology: Methodology,
+    inputs: Inputs,
+    *,
+    dates: Sequence[date],
+    known_at: datetime | None,
+    earlier: Determination | None = None,
 ) -> Determination:
     """Return the fixings of `dates`, with everything they were made of.
 
@@ -49,12 +54,18 @@ def determine(
         None: each fixing sees what was known at its own cut-off ("as first published"). A moment: every fixing sees
         what was known then ("as recomputed").
 
+    earlier : Determination, optional
+        A determination by the same methodology, inputs and moment, whose baskets need not be formed again. The fixings
+        and their records are the same with and without it.
+
     Raises
     ------
     DeterminationError
-        If a date is not a fixing date of the calendar, or a sum would exceed the proven bounds.
+        If a date is not a fixing date of the calendar, `earlier` is of another methodology or moment, or a sum would
+        exceed the proven bounds.
     """
-    rebalances = _rebalances(methodology, dates)
+    before = _before(earlier, methodology, dates, known_at=known_at)
+    rebalances = _rebalances(methodology, dates, after=before[0])
     grid = _grid(methodology, dates, rebalances, known_at=known_at)
     rows = screen(standardise(select(inputs, methodology, grid)), methodology)
     elementary, pieces = consolidate(rows, methodology, inputs.universe(methodology), size=grid.size)
@@ -62,7 +73,7 @@ def determine(
     window = windows(volumes, grid)
     prices = flag_outliers(relate(spread(pieces, grid), methodology), methodology)
     priced = accept(prices, methodology).with_columns(tokens=lagged_tokens(prices, volumes, window, methodology, grid))
-    baskets, notes = _baskets(methodology, rebalances, priced, grid)
+    baskets, notes = _baskets(methodology, rebalances, priced, grid, before=before)
     constituents = weigh(priced, baskets, methodology, grid)
     published = methodology.calendar.lookback(dates, length=methodology.carried)
     fixings = fix(constituents, baskets, window, methodology, grid, published=published)
@@ -70,12 +81,32 @@ def determine(
     return Determination(methodology, tuple(sorted(set(dates))), known_at, tuple(baskets), tuple(notes), grid, frames)
 
 
-def _rebalances(methodology: Methodology, dates: Sequence[date]) -> list[tuple[date, date]]:
+def _before(
+    earlier: Determination | None, methodology: Methodology, dates: Sequence[date], *, known_at: datetime | None
+) -> tuple[list[Basket], list[Note]]:
+    """Return the baskets of an earlier determination up to the last date, and the notes up to the last of them."""
+    if earlier is None or not earlier.baskets:
+        return [], []
+    theirs = (earlier.methodology.sha256, earlier.methodology.component, earlier.known_at)
+    if theirs != (methodology.sha256, methodology.component, known_at):
+        raise DeterminationError(
+            f"the earlier determination is of {earlier.methodology!r} as known at {earlier.known_at}",
+            expected=f"{methodology!r} as known at {known_at}",
+        )
+    baskets = [b for b in earlier.baskets if b.takes_over_after <= max(dates)]
+    return baskets, [n for n in earlier.notes if baskets and n.rebalance <= baskets[-1].takes_over_after]
+
+
+def _rebalances(
+    methodology: Methodology, dates: Sequence[date], *, after: Sequence[Basket] = ()
+) -> list[tuple[date, date]]:
+    """Return announcement and rebalance dates of the baskets to form, which follow those that are there."""
     if not dates:
         raise DeterminationError("no dates were asked for", remedy="name at least one fixing date")
     if not isinstance(methodology.formula, FixedBasket):
         return []
-    return rebalance_dates(methodology.formula, methodology.calendar, last=max(dates))
+    pairs = rebalance_dates(methodology.formula, methodology.calendar, last=max(dates))
+    return [pair for pair in pairs if not after or pair[1] > after[-1].takes_over_after]
 
 
 def _grid(
@@ -156,7 +187,11 @@ def consolidate(
     # the last cut of a constituent begins no piece: as many as there are constituents before
     rank = {end: pl.lit(cuts).search_sorted(number).cast(pl.Int64) - pl.col("code") for end, number in ends.items()}
     members = usable.select(
-        pl.col("component").cast(_COMPONENT), "source", "source_tier", "standard_price", piece=pl.int_ranges(rank["i0"], rank["i1"])
+        pl.col("component").cast(_COMPONENT),
+        "source",
+        "source_tier",
+        "standard_price",
+        piece=pl.int_ranges(rank["i0"], rank["i1"]),
     ).explode("piece")
     pieces = _pieces(cuts, names, size=size)
     elementary = _elementary(methodology.consolidation(members, ["piece", "component"]), pieces, methodology)
@@ -307,7 +342,9 @@ def lagged_tokens(
     changes = pl.concat([begins, ends]).group_by("row").agg(pl.col("change").sum())
     changes = changes.filter(pl.col("row") < len(constituents))
     total = (
-        pl.zeros(len(constituents), dtype=changes["change"].dtype, eager=True).scatter(changes["row"], changes["change"]).cum_sum()
+        pl.zeros(len(constituents), dtype=changes["change"].dtype, eager=True)
+        .scatter(changes["row"], changes["change"])
+        .cum_sum()
     )
     there = (pl.lit(total) > 0) & pl.lit(enough).gather(pl.col("i"))
     tokens = constituents.select(tokens=pl.when(there).then(pl.lit(total))).to_series()
@@ -317,7 +354,12 @@ def lagged_tokens(
 
 
 def _baskets(
-    methodology: Methodology, rebalances: list[tuple[date, date]], priced: pl.DataFrame, grid: Grid
+    methodology: Methodology,
+    rebalances: list[tuple[date, date]],
+    priced: pl.DataFrame,
+    grid: Grid,
+    *,
+    before: tuple[list[Basket], list[Note]],
 ) -> tuple[list[Basket], list[Note]]:
     if not isinstance(methodology.formula, FixedBasket):
         return [], []
@@ -325,12 +367,14 @@ def _baskets(
     wanted = sorted({positions[day] for pair in rebalances for day in pair})
     kept = priced.filter(pl.col("i").is_in(wanted)).select("i", "constituent", "vendor", "used", "tokens")
     dated = kept.partition_by("i", as_dict=True, include_key=False)
-    return form_baskets(
+    baskets, notes = form_baskets(
         methodology.formula,
         rebalances,
         on=lambda day: [Priced(*row) for row in dated[(positions[day],)].iter_rows()],
+        after=before[0],
         step=_step(methodology.publication.level_decimals),
     )
+    return baskets, [*before[1], *notes]
 
 
 def _step(decimals: int) -> int:
