@@ -100,7 +100,7 @@ def test_explain(run: Run) -> None:
     assert code == 0
     assert "what moved it since 2026-06-24" in out
     found = answer(run("explain", "tix", "--date", "2026-06-25", "--json"))
-    assert set(found) == {"fixing", "constituents", "elementary", "excluded", "moved"}
+    assert set(found) == {"fixing", "constituents", "elementary", "excluded", "moved", "observations"}
     members = [c for c in found["constituents"] if c["weight"] is not None]
     assert abs(sum(float(c["weight"]) for c in members) - 1) < 1e-7
     for member in members:
@@ -111,7 +111,10 @@ def test_explain_of_one_constituent(run: Run) -> None:
     code, out, _ = run("explain", "tix", "--date", "2026-06-25", "--constituent", "anthropic/claude-haiku-4.5")
     assert code == 0
     assert "claude-haiku-4-5" in out
-    assert run("explain", "tix", "--date", "2026-06-25", "--constituent", "anthropic/claude-haiku-99")[0] == 6
+    one = ("explain", "tix", "--date", "2026-06-25", "--constituent")
+    found = answer(run(*one, "anthropic/claude-haiku-4.5", "--json"))["observations"]
+    assert {row["constituent"] for row in found} == {"anthropic/claude-haiku-4.5"}
+    assert run(*one, "anthropic/claude-haiku-99")[0] == 6
 
 
 def test_unmapped(run: Run) -> None:

@@ -109,8 +109,10 @@ def test_a_component_index_needs_no_second_document() -> None:
 
 def test_the_version_in_force_is_the_latest_that_has_begun() -> None:
     first = load(TIX, where="a")
-    second = replace(first, identity=replace(first.identity, version="1.1.0", effective_from=date(2026, 9, 1)))
+    later = replace(first.identity, version="1.1.0", effective_from=date(2026, 9, 1))
+    second = replace(first, identity=later, sha256="2" * 64)
     assert in_force([second, first], index="tix", day=date(2026, 8, 31)) is first
+    assert in_force([first, load(TIX, where="a copy")], index="tix", day=date(2026, 6, 1)).sha256 == first.sha256
     assert in_force([second, first], index="tix", day=date(2026, 9, 1)) is second
     assert in_force([second, first], index="tix.output", day=date(2026, 9, 1)).index == "tix.output"
     with pytest.raises(MethodologyError, match="2026-06-01"):

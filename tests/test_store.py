@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import io
+import json
 import os
 import pathlib
 import shutil
@@ -13,7 +14,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,12 @@ import pytest
 from conftest import COLUMNS, DAY, RATES, SEEN, made, price_rows, tree
 
 from tokenindex.adapters import adapter
+from tokenindex.determination import determine
 from tokenindex.errors import AdapterError, InputDataError, LedgerError, TokenIndexError
+from tokenindex.records import record
 from tokenindex.selection import Inputs
 from tokenindex.store import Home, moment, read_registry
+from tokenindex.verification import verify
 
 FACTS: dict[str, Any] = {"adapter_name": "prices", "source": "models.dev", "seen_at": SEEN, "known_at": SEEN}
 LITELLM = b'{"gpt-4o": {"litellm_provider": "openai", "mode": "chat", "input_cost_per_token": 2.5e-06}}\n'
@@ -72,7 +76,37 @@ def test_the_same_bytes_are_stored_once(empty: Home, prices: Path, tmp_path: Pat
     assert empty.ingest(prices, **FACTS) is None
     again = tmp_path / "other name.csv"
     again.write_bytes(prices.read_bytes())
-    assert empty.ingest(again, **FACTS | {"seen_at": SEEN + timedelta(days=1)}) is None
+    assert empty.ingest(again, **FACTS) is None
+    assert tree(empty.path) == before
+
+
+def test_bytes_seen_again_are_listed_again_and_stored_once(empty: Home, tmp_path: Path) -> None:
+    """A price list that did not change is still on offer: the second look counts, and withdraws nothing."""
+    listed = tmp_path / "models.json"
+    prices_ = {"prompt": "0.000001", "completion": "0.000005"}
+    listed.write_text(json.dumps({"data": [{"id": "anthropic/claude-haiku-4.5", "pricing": prices_}]}))
+    look = {"adapter_name": "openrouter-models", "source": "openrouter-models"}
+    for day in (1, 5):
+        moment = datetime(2026, 6, day, 9, tzinfo=UTC)
+        assert empty.ingest(listed, **look, seen_at=moment, known_at=moment)
+    assert len(list((empty.path / "captures").iterdir())) == 1
+    assert [c.seen_at.day for c in empty.captures()] == [1, 5]
+    inputs, days = empty.inputs(), [date(2026, 6, 4), date(2026, 6, 6)]
+    found = determine(empty.methodology("tix", days[-1]), inputs, dates=days, known_at=None)
+    for day in days:
+        used = found.observations_on(day).filter(pl.col("excluded_by").is_null())
+        assert used["component"].sort().to_list() == ["input", "output"]
+    first, second = (record(found, day, inputs=inputs, captures=empty.captures()) for day in days)
+    assert [len(r.document["captures"]) for r in (first, second)] == [1, 2]
+    for one in (first, second):
+        assert len(list(verify(one.content, evidence=empty.evidence()))) == 9
+
+
+def test_a_file_of_which_no_row_can_be_read_is_not_stored(empty: Home, prices: Path) -> None:
+    before = tree(empty.path)
+    prices.write_bytes(price_rows("input,free,per_1m_tokens", "output,,per_moon"))
+    with pytest.raises(InputDataError, match="all 2 rows were rejected: not_a_price, unknown_unit"):
+        empty.ingest(prices, **FACTS)
     assert tree(empty.path) == before
 
 
@@ -206,6 +240,22 @@ def test_tables_of_another_adapter_version_are_made_again(
     assert len(empty.inputs().observations) == 2
     monkeypatch.setattr("tokenindex.store.adapter", newer)
     assert len(empty.inputs().observations) == 1
+
+
+def test_tables_that_are_not_as_they_were_written_are_made_again(empty: Home, prices: Path) -> None:
+    """A cache may be lost or spoilt; no row is."""
+    empty.ingest(prices, **FACTS)
+    good = empty.inputs()
+    (folder,) = (empty.path / "tables").iterdir()
+    path = folder / "observations.parquet"
+    whole = path.read_bytes()
+    for spoilt in (None, b"", whole[:-7], b"junk", bytes([*whole[:-99], whole[-99] ^ 1, *whole[-98:]])):
+        path.unlink(missing_ok=True)
+        if spoilt is not None:
+            path.write_bytes(spoilt)
+        assert same(empty.inputs(), good)
+    good.observations.clear().write_parquet(path)
+    assert same(empty.inputs(), good)
 
 
 def test_a_changed_byte_of_a_capture_is_refused_cached_or_not(empty: Home, prices: Path) -> None:

@@ -418,7 +418,7 @@ def test_a_capture_that_is_left_out_is_missed(small: Record, evidence: Evidence)
 def test_captures_are_what_the_record_says_where_the_evidence_keeps_no_list(small: Record, evidence: Evidence) -> None:
     content = changed(small, lambda d: d["captures"][0].update(name="other.csv"))
     assert refused(content, evidence).found.startswith("name is other.csv")
-    bare = replace(evidence, facts=lambda _: None)
+    bare = replace(evidence, facts=lambda _, __: None)
     assert len(list(verify(content, evidence=bare))) == 9
 
 

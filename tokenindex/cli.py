@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
-import signal
+import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
@@ -34,11 +34,12 @@ Answer = tuple[str, Any]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code: 0, 2 for wrong usage, or the code of the error family."""
     options = _parser().parse_args(arguments)
-    if hasattr(signal, "SIGPIPE"):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         try:
             text, content = options.run(options)
+            print(json.dumps(content, indent=2, default=str) if options.json else text, flush=True)
+        except BrokenPipeError:  # the reader has seen enough: no traceback at exit either
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except OSError as wrong:
             found = f"{wrong.strerror or wrong}"
             remedy = "see that the file or folder exists, and may be read and written"
@@ -52,7 +53,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _talk("interrupted; nothing that was stored is changed")
         return 130
-    print(json.dumps(content, indent=2, default=str) if options.json else text)
     return 0
 
 
@@ -350,18 +350,22 @@ def columns(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _explain(options: argparse.Namespace) -> Answer:
+    import polars as pl
+
     home = _home(options)
     methodology = home.methodology(options.index, options.date)
     number = methodology.calendar.number(options.date)
     dates = list(methodology.calendar.dates[max(0, number - 1) : number + 1])
     found, _ = _determine(options, home, dates)
     parts = [fixing_text(found, found.fixing(options.date)), *_explained(found, options)]
+    observed = found.observations_on(options.date).filter(pl.col("constituent") == (options.constituent or ""))
     content = {
         "fixing": found.fixing(options.date),
         "constituents": found.constituents_on(options.date).to_dicts(),
         "elementary": found.elementary_on(options.date).to_dicts(),
         "excluded": dict(_reasons(found.observations_on(options.date), "excluded_by")),
         "moved": _moved(found, dates)[1],
+        "observations": observed.to_dicts(),
     }
     return "\n\n".join(parts), content
 

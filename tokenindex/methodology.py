@@ -232,7 +232,7 @@ def in_force(documents: Iterable[Methodology], *, index: str, day: date) -> Meth
         If no version is in force yet, or two versions took effect on the same date.
     """
     name, _, component = index.partition(".")
-    known = list(documents)
+    known = list({m.sha256: m for m in documents}.values())  # a copy of a document is the same document
     versions = [m for m in known if m.identity.index == name]
     if not versions:
         names = sorted({m.identity.index for m in known})

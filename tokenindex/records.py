@@ -16,7 +16,7 @@ from typing import Any, Final
 import polars as pl
 
 from . import __version__
-from .adapters import Capture, adapter
+from .adapters import Capture, adapter, look
 from .determination import Determination
 from .selection import Inputs, visible
 from .tables import BASKET, CONSTITUENTS, ELEMENTARY, FIXINGS, REGISTRY, STANDARDISED, Column, Table
@@ -96,7 +96,10 @@ def record(determination: Determination, day: date, *, inputs: Inputs, captures:
 def used_captures(
     determination: Determination, day: date, *, inputs: Inputs, captures: Iterable[Capture]
 ) -> list[Capture]:
-    """Return the captures, by digest, that hold a row of an allowed source known for the fixing of `day`."""
+    """Return the captures, by digest and moment, that hold a row of an allowed source known for the fixing of `day`.
+
+    Of bytes that were seen several times those sightings count that were known, or else the first.
+    """
     allowed = determination.methodology
     grid = determination.only(day)
     sources = [p.source for p in allowed.inputs.prices]
@@ -110,7 +113,9 @@ def used_captures(
     for name, names in wanted.items():
         rows = visible(getattr(inputs, name), grid=grid).filter(pl.col("source").is_in(names))
         digests |= set(rows.select(pl.col("capture").unique()).collect().to_series())
-    return sorted((c for c in captures if c.sha256 in digests), key=lambda c: c.sha256)
+    seen = sorted((c for c in captures if c.sha256 in digests), key=look)
+    first = {c.sha256: c for c in reversed(seen)}
+    return [c for c in seen if c.known_at <= grid.last_moment or c is first[c.sha256]]
 
 
 def canonical(content: Any) -> bytes:

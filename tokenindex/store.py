@@ -7,7 +7,7 @@ their digest, and the list of captures only grows.
     HOME/captures.csv       one row a captured file: digest, name, adapter, source, moments, licence
                             (a file that is not in the list is not there: it is listed last)
     HOME/captures/NAME      the bytes
-    HOME/tables/DIGEST/     parsed tables of a capture: a cache, made again when the adapter's version changes
+    HOME/tables/LOOK/       parsed tables of a capture: a cache, made again when the adapter's version changes
     HOME/registry.csv       the registry in use; HOME/registries/ holds every one that a record names
     HOME/methodology/       documents besides those that tokenindex ships
     HOME/records/INDEX/     records, by date and digest
@@ -32,7 +32,7 @@ from pathlib import Path
 
 import polars as pl
 
-from .adapters import Capture, Parsed, adapter
+from .adapters import Capture, Parsed, adapter, look
 from .adapters.reading import in_utc
 from .errors import InputDataError, LedgerError, MethodologyError
 from .methodology import Methodology, in_force, load
@@ -157,9 +157,14 @@ class Home:
         path = self.path / "captures" / capture.name if capture else None
         return path.read_bytes() if path and path.is_file() else None
 
-    def capture(self, sha256: str) -> Capture | None:
-        """Return the facts of a capture, or None if this home does not list it."""
-        return next((c for c in self.captures() if c.sha256 == sha256), None)
+    def capture(self, sha256: str, like: Capture | None = None) -> Capture | None:
+        """Return the facts of a capture, those that come nearest to `like`, or None if this home does not list it.
+
+        The same bytes may have been seen several times: that a source does not change is a fact as well.
+        """
+        same = [c for c in self.captures() if c.sha256 == sha256]
+        looks = [c for c in same if like and look(c) == look(like)]
+        return next(iter([*looks, *same]), None)
 
     def inputs(self, *, progress: Progress = lambda _: None) -> Inputs:
         """Return the input tables of every capture."""
@@ -172,16 +177,16 @@ class Home:
         return merge(parsed, self.registry)
 
     def _cached(self, capture: Capture, version: str) -> Parsed | None:
-        folder = self.path / "tables" / capture.sha256
-        if not folder.is_dir() or version != adapter(capture.adapter).version:
+        """Return the cached tables; None unless every file of them is there as it was written."""
+        folder = self._tables(capture)
+        listed = folder / "sha256.txt"
+        if not listed.is_file() or version != adapter(capture.adapter).version:
             return None
-        empty = Parsed()
-        frames = {}
-        for table in empty.tables():
-            path = folder / f"{table.name.lower()}.parquet"
-            if path.exists():
-                frames[table.name.lower()] = table.conform(pl.read_parquet(path))
-        return Parsed(**frames)
+        held = {path.stem: path.read_bytes() for path in sorted(folder.glob("*.parquet"))}
+        if listed.read_bytes() != _digests(held):
+            return None
+        tables = {table.name.lower(): table for table in Parsed().tables()}
+        return Parsed(**{name: tables[name].conform(pl.read_parquet(content)) for name, content in held.items()})
 
     def _intact(self, capture: Capture) -> bytes:
         path = self.path / "captures" / capture.name
@@ -210,9 +215,10 @@ class Home:
         licence: str | None = None,
         reference: str | None = None,
     ) -> Parsed | None:
-        """Store a captured file and its tables; return what it held, or None if it was stored before.
+        """Store a captured file and its tables; return what it held, or None if it was listed before.
 
-        Nothing is stored if the file cannot be read or a row does not fit its table.
+        Bytes that were stored when they were seen at another moment are listed once more and not stored twice. Nothing is
+        stored if the file cannot be read or a row does not fit its table.
 
         Raises
         ------
@@ -228,28 +234,43 @@ class Home:
         seen_at, known_at = in_utc(seen_at), in_utc(known_at)
         name = f"{seen_at.date()}_{digest[:12]}_{_short(file.name)}"
         capture = Capture(digest, name, adapter_name, source, seen_at, known_at, licence or None, reference or None)
-        if self.capture(digest):
+        if self._lists(capture):
             return None
         # errors name the file as the user knows it
         parsed = reader.parse(content, replace(capture, name=file.name)).checked(where=file.name)
+        _refuse_nothing(parsed, adapter_name, where=file.name)
         with _alone(self.path):
-            if self.capture(digest):
+            if self._lists(capture):
                 return None
-            _write(self.path / "captures" / name, content)
-            self._cache(digest, parsed)
+            stored = self.capture(digest)
+            if stored:
+                capture = replace(capture, name=stored.name)
+            else:
+                _write(self.path / "captures" / name, content)
+            self._cache(capture, parsed)
             self._list(capture, reader.version)
         return parsed
 
-    def _cache(self, digest: str, parsed: Parsed) -> None:
-        folder = self.path / "tables" / digest
+    def _lists(self, capture: Capture) -> bool:
+        there = self.capture(capture.sha256, capture)
+        return there is not None and look(there) == look(capture)
+
+    def _tables(self, capture: Capture) -> Path:
+        return self.path / "tables" / hashlib.sha256(repr(look(capture)).encode()).hexdigest()
+
+    def _cache(self, capture: Capture, parsed: Parsed) -> None:
+        folder = self._tables(capture)
         if folder.exists():  # an ingest that was cut short, perhaps with another adapter
             shutil.rmtree(folder)
         folder.mkdir(parents=True)
+        held = {}
         for table, frame in parsed.tables().items():
             if len(frame):
                 buffer = io.BytesIO()
                 frame.write_parquet(buffer)
+                held[table.name.lower()] = buffer.getvalue()
                 _write(folder / f"{table.name.lower()}.parquet", buffer.getvalue())
+        _write(folder / "sha256.txt", _digests(held))
 
     def _list(self, capture: Capture, version: str) -> None:
         line = io.StringIO()
@@ -352,6 +373,11 @@ def _short(name: str) -> str:
     return re.sub(r"[^\w .+@=~-]", "_", name, flags=re.ASCII)[-120:]
 
 
+def _digests(held: dict[str, bytes]) -> bytes:
+    lines = [f"{hashlib.sha256(content).hexdigest()}  {name}.parquet\n" for name, content in sorted(held.items())]
+    return "".join(lines).encode()
+
+
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Wait until no other program stores something in `folder`, and keep others waiting."""
@@ -361,6 +387,21 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(held)
+
+
+def _refuse_nothing(parsed: Parsed, adapter_name: str, *, where: str) -> None:
+    """Refuse a file of which nothing could be read, not even that it was looked at."""
+    rows = {table.name: len(frame) for table, frame in parsed.tables().items()}
+    rejects = rows.pop("REJECTS")
+    empty = (parsed.rejects["reason"] == "empty_snapshot").all()
+    if rejects and not empty and not any(rows.values()):
+        reasons = ", ".join(parsed.rejects["reason"].unique().sort())
+        raise InputDataError(
+            f"all {rejects} rows were rejected: {reasons}",
+            where=where,
+            expected=f"rows as read by the adapter {adapter_name!r}",
+            remedy="correct the rows, or name the adapter that reads the file; nothing was stored",
+        )
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import polars as pl
 
 from . import __version__
-from .adapters import Capture, Parsed, adapter
+from .adapters import Capture, Parsed, adapter, look
 from .determination import determine
 from .errors import TokenIndexError, VerificationError
 from .methodology import Methodology
@@ -40,7 +40,7 @@ class Evidence:
     methodology: Callable[[str], Methodology | None]
     registry: Callable[[str], pl.DataFrame | None]
     in_force: Callable[[str, date], Methodology]
-    facts: Callable[[str], Capture | None] = lambda _: None
+    facts: Callable[[str, Capture], Capture | None] = lambda _, __: None
 
 
 @dataclass(frozen=True)
@@ -159,9 +159,9 @@ def _canonical_form(content: bytes) -> dict[str, Any]:
 
 def _captures(held: dict[str, Any], evidence: Evidence) -> list[tuple[Capture, bytes]]:
     captures = [_capture(fact) for fact in held["captures"]]
-    digests = [capture.sha256 for capture in captures]
-    if digests != sorted(set(digests)):
-        raise _difference(3, "the captures are out of order or stand twice", expected="each once, by digest")
+    order = [look(capture) for capture in captures]
+    if order != sorted(set(order)):
+        raise _difference(3, "the captures are out of order or stand twice", expected="each look once, in order")
     return [(capture, _content(capture, evidence)) for capture in captures]
 
 
@@ -182,7 +182,7 @@ def _content(capture: Capture, evidence: Evidence) -> bytes:
     actual = hashlib.sha256(content).hexdigest()
     if actual != capture.sha256:
         raise _difference(3, f"{capture.name} hashes to {actual}", expected=capture.sha256)
-    listed = evidence.facts(capture.sha256)
+    listed = evidence.facts(capture.sha256, capture)
     for name in CAPTURE_FACTS if listed else ():
         there, here = getattr(capture, name), getattr(listed, name)
         if there != here:

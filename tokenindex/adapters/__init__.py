@@ -78,6 +78,11 @@ class Capture:
         return cls(sha256=hashlib.sha256(content).hexdigest(), **facts)
 
 
+def look(capture: Capture) -> tuple[str, datetime, str, str]:
+    """Return what tells one look at a source from another: the bytes, the moment, the adapter and the source."""
+    return capture.sha256, capture.seen_at, capture.adapter, capture.source
+
+
 @dataclass(frozen=True)
 class Parsed:
     """What one capture held. Tables that a source does not give are empty."""
