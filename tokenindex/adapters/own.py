@@ -114,19 +114,18 @@ def _complete(cells: pl.DataFrame, table: Table, capture: Capture) -> pl.DataFra
     return cells.with_columns(added)
 
 
-def _typed(column: Column, texts: pl.Series) -> pl.Series:
-    """Return `texts` in the type of `column`; null where a text does not write one."""
+def _typed(column: Column, texts: pl.Series) -> pl.Expr:
+    """Return the cells `texts` in the type of `column`; null where a text does not write one."""
+    cell = pl.col(column.name)
     if column.name in ("time_from", "time_to"):
-        return texts.set(~texts.str.contains(f"^{_CLOCK}$").fill_null(False), None)
+        return pl.when(cell.str.contains(f"^{_CLOCK}$")).then(cell)
     if column.name == "region":
-        return texts.fill_null("")
+        return cell.fill_null("")
     if column.dtype == pl.String:
-        return texts
-    return _TYPED[column.dtype](texts.str.strip_chars()).alias(column.name)
-
-
-def _whole(texts: pl.Series) -> pl.Series:
-    return texts.set(~texts.str.contains(r"^[0-9]{1,18}$").fill_null(False), None).cast(pl.Int64)
+        return cell
+    if isinstance(column.dtype, pl.Decimal):
+        return pl.lit(_money(texts) if column.dtype == MONEY else exact_decimals(texts)).alias(column.name)
+    return _TYPED[column.dtype](cell.str.strip_chars())
 
 
 def _money(texts: pl.Series) -> pl.Series:
@@ -135,26 +134,28 @@ def _money(texts: pl.Series) -> pl.Series:
     return rounded.set((rounded.cast(SOURCE_MONEY) != exact).fill_null(True), None)
 
 
-def _flag(texts: pl.Series) -> pl.Series:
-    lower = texts.str.to_lowercase()
-    return (lower == "true").set(~lower.is_in(["true", "false"]).fill_null(False), None)
+def _whole(text: pl.Expr) -> pl.Expr:
+    return pl.when(text.str.contains(r"^[0-9]{1,18}$")).then(text).cast(pl.Int64)
 
 
-def _day(texts: pl.Series) -> pl.Series:
-    return texts.set(~texts.str.contains(f"{_DAY}$").fill_null(False), None).str.to_date("%Y-%m-%d", strict=False)
+def _flag(text: pl.Expr) -> pl.Expr:
+    lower = text.str.to_lowercase()
+    return pl.when(lower.is_in(["true", "false"])).then(lower == "true")
 
 
-def _moment(texts: pl.Series) -> pl.Series:
-    full = texts.set(~texts.str.contains(rf"{_DAY}T{_CLOCK}(\.[0-9]{{1,6}})?Z$").fill_null(False), None)
-    moments = full.str.to_datetime("%Y-%m-%dT%H:%M:%S%.fZ", strict=False, time_unit="us", time_zone="UTC")
-    days = _day(texts).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    return moments.zip_with(full.is_not_null(), days)
+def _day(text: pl.Expr) -> pl.Expr:
+    return pl.when(text.str.contains(f"{_DAY}$")).then(text).str.to_date("%Y-%m-%d", strict=False)
 
 
-_TYPED: Final[dict[pl.DataType, Callable[[pl.Series], pl.Series]]] = {
+def _moment(text: pl.Expr) -> pl.Expr:
+    full = pl.when(text.str.contains(rf"{_DAY}T{_CLOCK}(\.[0-9]{{1,6}})?Z$")).then(text)
+    moment = full.str.to_datetime("%Y-%m-%dT%H:%M:%S%.fZ", strict=False, time_unit="us", time_zone="UTC")
+    day = _day(text).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    return pl.when(full.is_not_null()).then(moment).otherwise(day)
+
+
+_TYPED: Final[dict[pl.DataType, Callable[[pl.Expr], pl.Expr]]] = {
     pl.Int64(): _whole,
-    SOURCE_MONEY: exact_decimals,
-    MONEY: _money,
     pl.Boolean(): _flag,
     pl.Date(): _day,
     UTC: _moment,
