@@ -641,3 +641,11 @@ def test_a_home_that_can_only_be_read(run: Run, sample: Home, tmp_path: Path) ->
     assert run(*FIX, "--home", tmp_path / "kept", "--record", tmp_path / "record.json")[0] == 0
     assert run("verify", tmp_path / "record.json", "--home", tmp_path / "kept")[0] == 0
     assert tree(tmp_path / "kept") == before
+
+
+def test_the_list_of_an_installed_package_is_ingested(run: Run, empty: Home) -> None:
+    pytest.importorskip("genai_prices")
+    words = ("--adapter", "genai-prices", "--source", "genai-prices", "--seen-at", "2026-11-01T00:00:00Z")
+    found = answer(run("ingest", "package:genai-prices", "--home", empty.path, *words, "--json"))
+    assert found["rows"]["OBSERVATIONS"] > 1_000
+    assert found["rows"]["SIGHTINGS"] == 1

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from .errors import DeterminationError
-from .exact import NANO, TOKENS_MAX, apportion, divide, money
+from .exact import NANO, TOKENS_MAX, apportion, divide
 from .periods import Calendar
 from .rules.caps import CapsInfeasible, capped_shares
 from .rules.formulas import FixedBasket
@@ -212,6 +212,4 @@ def basket_table(baskets: Sequence[Basket]) -> pl.DataFrame:
         for b in baskets
         for m in b.members
     ]
-    shape = {c.name: pl.Int64 if c.dtype == pl.Decimal(38, 9) else c.dtype for c in BASKET.columns}
-    frame = pl.DataFrame(rows, schema=shape, orient="row") if rows else pl.DataFrame(schema=shape)
-    return frame.with_columns(money(c) for c in ("base_price", "uncapped_weight", "weight"))
+    return BASKET.frame_of_nano(rows)

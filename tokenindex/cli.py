@@ -11,6 +11,7 @@ import inspect
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from .selection import Inputs
     from .store import Home
 
+_PACKAGE = "package:genai-prices"
 Answer = tuple[str, Any]
 """The text for people, and the same as JSON."""
 
@@ -86,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("folder", type=Path)
 
     made = command("ingest", _ingest, "Store a captured file in a home folder, after reading and checking it.", homed)
-    made.add_argument("file", type=Path)
+    made.add_argument("file", type=Path, help=f"a file, or {_PACKAGE}: the list that the installed package carries")
     made.add_argument("--adapter", required=True, help="the adapter that reads it")
     made.add_argument(
         "--source", required=True, help="the name of the source, as the methodology and the registry use it"
@@ -210,11 +212,22 @@ def _init(options: argparse.Namespace) -> Answer:
 
 def _ingest(options: argparse.Namespace) -> Answer:
     home = _own_home(options)
-    if not options.file.is_file():
-        raise InputDataError("there is no such file", where=str(options.file), expected="a captured file")
+    if str(options.file) != _PACKAGE:
+        return _ingested(options, home, options.file)
+    from .adapters.genai_prices import from_package
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "genai-prices.json"
+        file.write_bytes(from_package())
+        return _ingested(options, home, file)
+
+
+def _ingested(options: argparse.Namespace, home: Home, file: Path) -> Answer:
+    if not file.is_file():
+        raise InputDataError("there is no such file", where=str(file), expected="a captured file")
     known_at = options.known_at or options.seen_at
     parsed = home.ingest(
-        options.file,
+        file,
         adapter_name=options.adapter,
         source=options.source,
         seen_at=options.seen_at,

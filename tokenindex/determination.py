@@ -437,11 +437,9 @@ def fix(
         row["reason"] = _why_none(fact, row, methodology, day)
         rows.append(row)
     _waterfall(rows, dates["number"].to_list(), methodology)
-    ints = {c.name: pl.Int64 if c.dtype == pl.Decimal(38, 9) else c.dtype for c in FIXINGS.columns}
     identity = {"index": methodology.index, "version": methodology.version, "currency": methodology.measures.currency}
-    dated = [{**identity, **row, "fixing_date": day} for row, day in zip(rows, dates["fixing_date"], strict=True)]
-    frame = pl.DataFrame(dated, schema=ints, orient="row")
-    return FIXINGS.conform(frame.with_columns(money(c.name) for c in FIXINGS.columns if c.dtype == pl.Decimal(38, 9)))
+    dated = zip(rows, dates["fixing_date"], strict=True)
+    return FIXINGS.frame_of_nano([{**identity, **row, "fixing_date": day} for row, day in dated])
 
 
 def _sums(constituents: pl.DataFrame, dates: pl.DataFrame) -> pl.DataFrame:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from .errors import InputDataError
-from .exact import MONEY, SOURCE_MONEY, TOKENS_MAX, WIDE
+from .exact import MONEY, SOURCE_MONEY, TOKENS_MAX, WIDE, money
 from .units import (
     COMPONENTS,
     CURRENCIES,
@@ -67,6 +67,12 @@ class Table:
     def frame(self, rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
         """Return a frame of `rows`; a key that a row lacks becomes null."""
         return pl.DataFrame(rows, schema=self.schema, orient="row") if rows else self.empty()
+
+    def frame_of_nano(self, rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
+        """Return a frame of `rows` whose money stands as integers of 1e-9."""
+        amounts = [c.name for c in self.columns if c.dtype == MONEY]
+        whole = {c.name: pl.Int64 if c.name in amounts else c.dtype for c in self.columns}
+        return self.conform(pl.DataFrame(rows, schema=whole, orient="row").with_columns(map(money, amounts)))
 
     def conform(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return `frame` with this table's columns, in order and type; a missing nullable column becomes null."""
