@@ -38,11 +38,14 @@ ORDER = (
     "adapters",
     "selection",
     "basket",
+    "constituents",
+    "fixings",
     "determination",
     "attribution",
     "records",
     "verification",
     "store",
+    "report",
     "cli",
 )
 PURE = ORDER[: ORDER.index("store")]
@@ -122,7 +125,7 @@ def test_every_module_opens_with_its_room_card() -> None:
 
 
 def test_modules_stay_small() -> None:
-    reasons = {"determination": "the seven stages, one after the other", "cli": "one short function a command"}
+    reasons = {"cli": "one short function a command, and its options"}
     for name, path in modules().items():
         lines = len(path.read_text(encoding="utf-8").splitlines())
         assert lines <= 450 or name in reasons, f"{name} has {lines} lines"

@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .errors import DeterminationError, InputDataError, LedgerError, TokenIndexError, VerificationError
+from .report import columns, explained, fixing_text, moved_text, reasons, short_row, words
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from .determination import Determination
     from .methodology import Methodology
     from .selection import Inputs
@@ -77,10 +76,18 @@ def _parser() -> argparse.ArgumentParser:
         "(without it: what home.toml says, else cut-off)",
     )
 
+    _add_commands(commands, shared, homed, timed)
+    _add_methodology(commands, homed)
+    return parser
+
+
+def _add_commands(
+    commands: Any, shared: argparse.ArgumentParser, homed: argparse.ArgumentParser, timed: argparse.ArgumentParser
+) -> None:
     def command(
         name: str, run: Callable[..., Answer], text: str, parent: argparse.ArgumentParser
     ) -> argparse.ArgumentParser:
-        made = commands.add_parser(name, parents=[parent], help=text, description=text)
+        made: argparse.ArgumentParser = commands.add_parser(name, parents=[parent], help=text, description=text)
         made.set_defaults(run=run)
         return made
 
@@ -123,6 +130,8 @@ def _parser() -> argparse.ArgumentParser:
 
     made = command("tables", _tables, "Describe the tables: columns, types, units, meanings.", shared)
 
+
+def _add_methodology(commands: Any, homed: argparse.ArgumentParser) -> None:
     made = commands.add_parser("methodology", help="Check, describe or compare methodology documents.")
     verbs = made.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, run, number, text in (
@@ -133,7 +142,6 @@ def _parser() -> argparse.ArgumentParser:
         verb = verbs.add_parser(name, parents=[homed], help=text, description=text)
         verb.set_defaults(run=run)
         verb.add_argument("documents", nargs=number, help="a TOML file, an index, or index@version")
-    return parser
 
 
 def _date(text: str) -> date:
@@ -270,37 +278,6 @@ def _write_once(path: Path, made: Any) -> Path:
     return path
 
 
-def fixing_text(found: Determination, fixing: dict[str, Any]) -> str:
-    """Return a fixing as lines for people."""
-    m = found.methodology
-    known = f"as known at {found.known_at:%Y-%m-%d %H:%M}Z" if found.known_at else "as known at the cut-off"
-    lines = [f"{m.index} {m.version}  {fixing['fixing_date']}  {m.identity.name}"]
-    lines.append(
-        f"status      {fixing['status']} (rung {fixing['rung']})"
-        + (f": {fixing['reason']}" if fixing["reason"] else "")
-    )
-    if fixing["price"] is not None:
-        decimals = m.publication.price_decimals
-        lines.append(f"price       {fixing['price']:.{decimals}f} {fixing['currency']} per million tokens")
-    if fixing["level"] is not None:
-        lines.append(f"level       {fixing['level']:.{m.publication.level_decimals}f}")
-    if fixing["constituents"]:
-        lines.append(
-            f"from        {fixing['constituents']} of {fixing['members']} constituents of {fixing['vendors']} vendors"
-            + (f", {fixing['carried']} with a price carried from before" if fixing["carried"] else "")
-        )
-        volume = (
-            f"; {fixing['volume_coverage']:.1%} of {int(fixing['volume']):,} known tokens" if fixing["volume"] else ""
-        )
-        lines.append(f"coverage    {fixing['coverage']:.1%} of the weight{volume}")
-        spread = " / ".join(f"{fixing[p]:.3f}" for p in ("p01", "p25", "p75", "p99"))
-        lines.append(f"percentiles {spread} (1, 25, 75, 99, by volume)")
-        tiers = ", ".join(f"tier {t} {fixing[f'weight_tier_{t}']:.1%}" for t in (1, 2, 3))
-        lines.append(f"weight from {tiers}")
-    lines.append(f"cut-off     {m.calendar.cut_off_at(fixing['fixing_date']):%Y-%m-%d %H:%M}Z, {known}")
-    return "\n".join(lines)
-
-
 def _backfill(options: argparse.Namespace) -> Answer:
     from .records import record
 
@@ -324,7 +301,7 @@ def _backfill(options: argparse.Namespace) -> Answer:
             home.save(made)
     _progress("")
     shown = ("fixing_date", "status", "price", "level", "constituents", "carried", "coverage", "reason")
-    rows = [_short_row(methodology, row) for row in found.fixings.iter_rows(named=True)]
+    rows = [short_row(methodology, row) for row in found.fixings.iter_rows(named=True)]
     counts = ", ".join(f"{n} {status}" for status, n in found.fixings["status"].value_counts(sort=True).iter_rows())
     _talk(f"{methodology.index} {methodology.version}: {counts}")
     if dates[0] < since:
@@ -332,34 +309,6 @@ def _backfill(options: argparse.Namespace) -> Answer:
             f"note: {methodology.version} is in force from {since}: figures before are not fixings, and have no record"
         )
     return columns(shown, rows), [dict(row.items()) for row in found.fixings.iter_rows(named=True)]
-
-
-def _short_row(m: Methodology, row: dict[str, Any]) -> list[str]:
-    def number(key: str, decimals: int) -> str:
-        return "" if row[key] is None else f"{row[key]:.{decimals}f}"
-
-    return [
-        str(row["fixing_date"]),
-        row["status"],
-        number("price", m.publication.price_decimals),
-        number("level", m.publication.level_decimals),
-        str(row["constituents"]),
-        str(row["carried"]),
-        number("coverage", 3),
-        row["reason"] or "",
-    ]
-
-
-def columns(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return rows as aligned columns under their names; numbers stand right."""
-    widths = [
-        max(len(names[k]), *(len(row[k]) for row in rows), 1) if rows else len(names[k]) for k in range(len(names))
-    ]
-    right = [all(not row[k] or row[k][0] in "-0123456789" for row in rows) for k in range(len(names))]
-    cells = [
-        [c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True)] for row in (names, *rows)
-    ]
-    return "\n".join("  ".join(row).rstrip() for row in cells)
 
 
 def _explain(options: argparse.Namespace) -> Answer:
@@ -370,98 +319,17 @@ def _explain(options: argparse.Namespace) -> Answer:
     number = methodology.calendar.number(options.date)
     dates = list(methodology.calendar.dates[max(0, number - 1) : number + 1])
     found, _ = _determine(options, home, dates)
-    parts = [fixing_text(found, found.fixing(options.date)), *_explained(found, options)]
+    parts = [fixing_text(found, found.fixing(options.date)), *explained(found, options)]
     observed = found.observations_on(options.date).filter(pl.col("constituent") == (options.constituent or ""))
     content = {
         "fixing": found.fixing(options.date),
         "constituents": found.constituents_on(options.date).to_dicts(),
         "elementary": found.elementary_on(options.date).to_dicts(),
-        "excluded": dict(_reasons(found.observations_on(options.date), "excluded_by")),
-        "moved": _moved(found, dates)[1],
+        "excluded": dict(reasons(found.observations_on(options.date), "excluded_by")),
+        "moved": moved_text(found, dates)[1],
         "observations": observed.to_dicts(),
     }
     return "\n\n".join(parts), content
-
-
-def _reasons(frame: pl.DataFrame, column: str) -> list[tuple[str, int]]:
-    counts = frame.group_by(column).len().sort("len", column, descending=[True, False]).iter_rows()
-    return [(reason or "used", n) for reason, n in counts]
-
-
-def _explained(found: Determination, options: argparse.Namespace) -> list[str]:
-    import polars as pl
-
-    day = options.date
-    observations, constituents = found.observations_on(day), found.constituents_on(day)
-    if options.constituent:
-        return _one_constituent(found, options)
-    seen = columns(("observations", "number"), [[r, f"{n}"] for r, n in _reasons(observations, "excluded_by")])
-    members = constituents.filter(pl.col("quantity").is_not_null()).sort("weight", descending=True)
-    shown = ("constituent", "weight", "price in use", "observed for", "tier", "sources", "why not today's")
-    rows = [
-        [
-            r["constituent"],
-            f"{r['weight']:.4f}",
-            "" if r["used_price"] is None else f"{r['used_price']:.6f}",
-            str(r["used_date"] or "-"),
-            str(r["source_tier"] or "-"),
-            str(r["sources"] or "-"),
-            r["outlier_by"] or r["excluded_by"] or "",
-        ]
-        for r in members.iter_rows(named=True)
-    ]
-    return [seen, columns(shown, rows), _moved(found, list(found.dates))[0]]
-
-
-def _moved(found: Determination, dates: list[date]) -> tuple[str, Any]:
-    from .attribution import contributions
-
-    if len(dates) < 2:
-        return "no date before to compare with", None
-    try:
-        frame = contributions(found, start=dates[0], end=dates[1])
-    except DeterminationError as why:
-        return f"what moved it since {dates[0]}: {why}", None
-    moved = [r for r in frame.iter_rows(named=True) if r["contribution"]]
-    rows = [
-        [r["constituent"], *(f"{r[k]:.9f}" for k in ("price_effect", "mix_effect", "contribution"))] for r in moved[:12]
-    ]
-    head = f"what moved it since {dates[0]}" + ("" if moved else ": nothing")
-    more = f"\nand {len(moved) - 12} more" if len(moved) > 12 else ""
-    body = "\n" + columns(("constituent", "by price", "by mix", "together"), rows) + more if moved else ""
-    return head + body, moved
-
-
-def _one_constituent(found: Determination, options: argparse.Namespace) -> list[str]:
-    import polars as pl
-
-    observations = found.observations_on(options.date).filter(pl.col("constituent") == options.constituent)
-    if observations.is_empty():
-        raise DeterminationError(
-            f"no observation of {options.constituent!r}", expected="vendor/model as in the registry"
-        )
-    shown = (
-        "source",
-        "provider",
-        "model",
-        "component",
-        "service_tier",
-        "price",
-        "unit",
-        "standard_price",
-        "excluded_by",
-        "locator",
-    )
-    rows = [
-        [f"{r[k]:f}" if k == "standard_price" and r[k] is not None else str(r[k] or "") for k in shown]
-        for r in observations.iter_rows(named=True)
-    ]
-    elementary = found.elementary_on(options.date).filter(pl.col("constituent") == options.constituent)
-    facts = ("component", "parts", "price", "imputed_from", "source_tier", "quotes", "agreeing", "excluded_by")
-    return [
-        columns(shown, rows),
-        columns(facts, [["" if r[k] is None else str(r[k]) for k in facts] for r in elementary.iter_rows(named=True)]),
-    ]
 
 
 def _verify(options: argparse.Namespace) -> Answer:
@@ -562,19 +430,11 @@ def _describe(options: argparse.Namespace) -> Answer:
                 lines.append(f"  {rule}: {first[rule]}")
             for key, found in entry.items():
                 if isinstance(found, list) and found and isinstance(found[0], dict):
-                    lines += [f"    {key}: " + ", ".join(f"{k} {_words(v)}" for k, v in part.items()) for part in found]
+                    lines += [f"    {key}: " + ", ".join(f"{k} {words(v)}" for k, v in part.items()) for part in found]
                 elif key != "rule":
-                    lines.append(f"    {key}: {_words(found)}")
+                    lines.append(f"    {key}: {words(found)}")
         lines.append("")
     return "\n".join(lines).rstrip(), dict(m.tables)
-
-
-def _words(found: Any) -> str:
-    if isinstance(found, list):
-        return ", ".join(repr(x) if x == "" else str(x) for x in found) or "(none)"
-    if isinstance(found, dict):
-        return ", ".join(f"{k} {v}" for k, v in found.items()) or "(none)"
-    return str(found)
 
 
 def _diff(options: argparse.Namespace) -> Answer:

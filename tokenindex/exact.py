@@ -10,7 +10,7 @@ digits: ``PRICE_MAX * TOKENS_MAX * ROWS_MAX < 10**38``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Final
@@ -81,9 +81,9 @@ def divide_columns(numerator: pl.Expr, denominator: pl.Expr) -> pl.Expr:
     return quotient + up.cast(pl.Int128)
 
 
-def round_to(number: int, *, step: int) -> int:
-    """Return `number` rounded half-even to a multiple of `step`."""
-    return divide(number, step) * step
+def step_of(decimals: int) -> int:
+    """Return the rounding step in nano of a figure with so many decimals, 0 to 9."""
+    return int(10 ** (9 - decimals))
 
 
 def rescale(amount: Decimal, *, scale: int) -> int:
@@ -100,19 +100,9 @@ def rescale(amount: Decimal, *, scale: int) -> int:
     return int(number.numerator)
 
 
-def to_decimal(number: int, *, scale: int) -> Decimal:
-    """Return ``number * 10**-scale`` as a decimal with `scale` decimals."""
-    return Decimal(number).scaleb(-scale) if abs(number) < 10**28 else Decimal(f"{number}e-{scale}")
-
-
 def money(column: str) -> pl.Expr:
     """Return a nano column as the public ``decimal128(38, 9)`` in currency units."""
     return (pl.col(column).cast(WIDE) * pl.lit("0.000000001").cast(MONEY)).cast(MONEY)
-
-
-def nano(column: str) -> pl.Expr:
-    """Return a public money column as Int64 nano (null where out of the bound of `PRICE_MAX`)."""
-    return pl.col(column).cast(MONEY).to_physical().cast(pl.Int64, strict=False)
 
 
 def wide_sum(*factors: pl.Expr) -> pl.Expr:
@@ -154,9 +144,3 @@ def apportion(shares: Sequence[Fraction], *, total: int, room: Sequence[int] | N
     if missing:
         raise ValueError("no room to hand out the whole total")
     return whole
-
-
-def lower_median(numbers: Iterable[int]) -> int:
-    """Return the lower median: the element at position ``(n - 1) // 2`` of the sorted numbers."""
-    ordered = sorted(numbers)
-    return ordered[(len(ordered) - 1) // 2]

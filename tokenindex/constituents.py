@@ -1,0 +1,255 @@
+"""Constituents: from observations in force to one price in use and one volume for each model and date.
+
+*Reads* spells of observations and of volumes. *Writes* elementary prices, and one row a constituent and date. *Never*
+drops a constituent of the universe: one without a price has a reason.
+
+Prices stay on spells and pieces (runs of dates over which nothing changes) until they are blended, and are spread over the
+dates then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import polars as pl
+
+from .errors import DeterminationError
+from .exact import NANO, PRICE_MAX, TOKENS_MAX, divide_columns
+from .methodology import Methodology
+from .selection import Grid, union
+from .units import COMPONENTS, PER_MTOK
+
+_COMPONENT = pl.Enum(COMPONENTS)
+
+
+def standardise(rows: pl.DataFrame) -> pl.DataFrame:
+    """Append ``standard_price``: nano index currency per million tokens, from the source's unit and currency.
+
+    The unit is converted first, then the currency; each result is rounded half-even to nine decimals. Null where there
+    is no price, no rate, or more than a million currency units per million tokens.
+    """
+    per_mtok = pl.col("unit").replace_strict(
+        {u: f.numerator for u, f in PER_MTOK.items()}, default=None, return_dtype=pl.Int64
+    )
+    rows = rows.with_columns(_factor=per_mtok, _raw=pl.col("price").to_physical())
+    bounded = pl.col("_raw").abs() <= pl.lit(PRICE_MAX * 10**15, dtype=pl.Int128) // pl.col("_factor")
+    sign = pl.when(pl.col("price") < 0).then(-1).otherwise(1)
+    size = divide_columns(pl.col("_raw").abs() * pl.col("_factor"), pl.lit(10**15, dtype=pl.Int128))
+    rows = rows.with_columns(_size=pl.when(bounded).then(size))
+    converted = divide_columns(pl.col("_size") * pl.col("rate"), pl.lit(NANO, dtype=pl.Int128))
+    small = pl.when(converted <= PRICE_MAX).then(converted).cast(pl.Int64)
+    return rows.with_columns(standard_price=small * sign).drop("_factor", "_raw", "_size")
+
+
+def screen(rows: pl.DataFrame, methodology: Methodology) -> pl.DataFrame:
+    """Append ``excluded_by``: the first reason that keeps a row out; null where it is used."""
+    vendors = list(methodology.measures.vendors)
+    outside = ~pl.col("kind").is_in(list(methodology.measures.kinds))
+    if vendors:
+        outside |= ~pl.col("vendor").is_in(vendors)
+    components = [*methodology.blend.mix, *methodology.blend.instead.values()]
+    reasons = [
+        ("unmapped", pl.col("constituent").is_null()),
+        ("not_in_universe", outside),
+        ("source_not_allowed", pl.col("source_tier").is_null()),
+        ("component_not_used", ~pl.col("component").is_in(components)),
+        ("withdrawn", pl.col("withdrawn")),
+        ("source_unseen", pl.col("unseen")),
+        *((s.reason, s.applies) for s in methodology.screens),
+        ("no_exchange_rate", pl.col("rate").is_null()),
+        ("price_too_large", pl.col("standard_price").is_null()),
+        ("not_positive", pl.col("standard_price") <= 0),  # also a price that rounds to nothing
+    ]
+    return rows.with_columns(excluded_by=_first(reasons))
+
+
+def _first(reasons: Sequence[tuple[str, pl.Expr]]) -> pl.Expr:
+    return pl.coalesce(*(pl.when(applies).then(pl.lit(reason)) for reason, applies in reasons), pl.lit(None, pl.String))
+
+
+def consolidate(
+    rows: pl.DataFrame, methodology: Methodology, universe: pl.DataFrame, *, size: int
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return elementary prices by constituent, component and piece, and blended prices by constituent and piece.
+
+    A piece is a run of dates over which no usable observation of a constituent changes. The pieces of every constituent of
+    the universe cover the whole grid.
+    """
+    names = universe.sort("constituent").with_row_index("code").with_columns(pl.col("code").cast(pl.Int64))
+    usable = rows.filter(pl.col("excluded_by").is_null()).join(names.select("constituent", "code"), on="constituent")
+    # one number for a constituent and a position, and its rank among all ends of spells
+    ends = {end: pl.col("code") * (size + 1) + pl.col(end) for end in ("i0", "i1")}
+    whole = names.select(i0=pl.col("code") * (size + 1), i1=pl.col("code") * (size + 1) + size)
+    cuts = pl.concat(
+        [part.to_series() for f in (usable.select(**ends), whole) for part in (f.select("i0"), f.select("i1"))]
+    )
+    cuts = cuts.unique().sort()
+    # the last cut of a constituent begins no piece: as many as there are constituents before
+    rank = {end: pl.lit(cuts).search_sorted(number).cast(pl.Int64) - pl.col("code") for end, number in ends.items()}
+    members = usable.select(
+        pl.col("component").cast(_COMPONENT),
+        "source",
+        "source_tier",
+        "standard_price",
+        piece=pl.int_ranges(rank["i0"], rank["i1"]),
+    ).explode("piece")
+    pieces = _pieces(cuts, names, size=size)
+    elementary = _elementary(methodology.consolidation(members, ["piece", "component"]), pieces, methodology)
+    return elementary, _blend(elementary, pieces)
+
+
+def _pieces(cuts: pl.Series, names: pl.DataFrame, *, size: int) -> pl.DataFrame:
+    """Return ``constituent, vendor, code, piece, i0, i1``, the pieces of each constituent in order."""
+    ends = pl.DataFrame({"cut": cuts}).select(
+        code=pl.col("cut") // (size + 1), i0=pl.col("cut") % (size + 1), i1=pl.col("cut").shift(-1) % (size + 1)
+    )
+    pieces = ends.filter(pl.col("i0") < size).with_columns(piece=pl.int_range(pl.len()))
+    return pieces.with_columns(
+        pl.lit(names[name]).gather(pl.col("code")).alias(name) for name in ("constituent", "vendor")
+    )
+
+
+def _elementary(found: pl.DataFrame, pieces: pl.DataFrame, methodology: Methodology) -> pl.DataFrame:
+    """Return every component of the blend for every piece, with a declared stand-in where a component is not sold."""
+    blend = methodology.blend
+    parts = pl.DataFrame(
+        {"component": list(blend.mix), "parts": list(blend.mix.values())},
+        schema={"component": _COMPONENT, "parts": pl.Int64},
+    ).with_columns(instead=pl.Series([blend.instead.get(name) for name in blend.mix], dtype=_COMPONENT))
+    needed = pieces.select("constituent", "piece").join(parts, how="cross")
+    own = needed.join(found, on=["piece", "component"], how="left", maintain_order="left")
+    other = own.join(
+        found,
+        left_on=["piece", "instead"],
+        right_on=["piece", "component"],
+        how="left",
+        suffix="_other",
+        maintain_order="left",
+    )
+    absent = pl.col("quotes").is_null()
+    facts = ["price", "source_tier", "quotes", "agreeing", "sources", "excluded_by"]
+    return other.select(
+        "constituent",
+        "piece",
+        "component",
+        "parts",
+        pl.when(absent & pl.col("quotes_other").is_not_null()).then("instead").alias("imputed_from"),
+        *(pl.when(absent).then(f"{fact}_other").otherwise(fact).alias(fact) for fact in facts),
+    ).with_columns(excluded_by=pl.when(pl.col("quotes").is_null()).then(pl.lit("not_quoted")).otherwise("excluded_by"))
+
+
+def _blend(elementary: pl.DataFrame, pieces: pl.DataFrame) -> pl.DataFrame:
+    """Return the pieces with the blended price: :math:`Σ parts · price / Σ parts`; null if a component lacks a price."""
+    blended = elementary.group_by("piece").agg(
+        total=(pl.col("price").cast(pl.Int128) * pl.col("parts")).sum(),
+        parts=pl.col("parts").sum(),
+        missing=pl.col("price").null_count(),
+        source_tier=pl.col("source_tier").max(),
+        sources=pl.col("sources").min(),
+        excluded_by=pl.col("excluded_by").drop_nulls().sort().first(),
+    )
+    mean = divide_columns(pl.col("total"), pl.col("parts")).cast(pl.Int64)
+    return (
+        pieces.join(blended, on="piece", how="left", maintain_order="left")
+        .with_columns(price=pl.when(pl.col("missing") == 0).then(mean))
+        .drop("total", "parts", "missing")
+    )
+
+
+def spread(pieces: pl.DataFrame, grid: Grid) -> pl.DataFrame:
+    """Return one row for every constituent and date of the grid, ordered so; ``row = code * size + i``."""
+    dated = pieces.with_columns(i=pl.int_ranges("i0", "i1")).drop("i0", "i1", "piece").explode("i")
+    number = pl.lit(grid.frame["number"]).gather(pl.col("i"))
+    return dated.with_columns(row=pl.int_range(pl.len()), number=number)
+
+
+def _last(present: pl.Expr, *, before: bool) -> pl.Expr:
+    """Return the row of the last date on which `present` holds for the same constituent, up to or before this one."""
+    rows = pl.when(present).then("row").forward_fill()
+    rows = rows.shift(1) if before else rows
+    return pl.when(rows >= pl.col("row") - pl.col("i")).then(rows)
+
+
+def relate(constituents: pl.DataFrame, methodology: Methodology) -> pl.DataFrame:
+    """Append ``previous``, the last price before the date within `carry_dates`, and ``log_relative`` in nano."""
+    found = constituents.with_columns(_at=_last(pl.col("price").is_not_null(), before=True))
+    recent = pl.col("number") - pl.col("number").gather(pl.col("_at")) <= methodology.inputs.carry_dates
+    found = found.with_columns(previous=pl.when(recent).then(pl.col("price").gather(pl.col("_at"))))
+    log = (pl.col("price") / pl.col("previous")).log() * NANO
+    return found.with_columns(log_relative=log.round().cast(pl.Int64)).drop("_at")
+
+
+def flag_outliers(constituents: pl.DataFrame, methodology: Methodology) -> pl.DataFrame:
+    """Append ``outlier_by``: the first rule that does not believe the price; null where it is believed."""
+    return constituents.with_columns(outlier_by=_first([(rule.reason, rule.applies) for rule in methodology.outliers]))
+
+
+def accept(constituents: pl.DataFrame, methodology: Methodology) -> pl.DataFrame:
+    """Append ``used``, ``used_tier`` and ``used_number``: the last believed price within `carry_dates`, and its date."""
+    believed = pl.col("price").is_not_null() & pl.col("outlier_by").is_null()
+    found = constituents.with_columns(_at=_last(believed, before=False))
+    recent = pl.col("number") - pl.col("number").gather(pl.col("_at")) <= methodology.inputs.carry_dates
+    facts = {"used": "price", "used_tier": "source_tier", "used_number": "number"}
+    return found.with_columns(
+        pl.when(recent).then(pl.col(column).gather(pl.col("_at"))).alias(name) for name, column in facts.items()
+    ).drop("_at")
+
+
+@dataclass(frozen=True)
+class Window:
+    """The window of volumes of a date: its complete days, and all tokens known in it, mapped or not."""
+
+    days: int
+    tokens: int
+
+
+def windows(volumes: pl.DataFrame, grid: Grid) -> list[Window]:
+    """Return the window of every date of the grid."""
+    periods = volumes.lazy().select("period_start", "period_end", "i0", "i1").unique()
+    days = periods.with_columns(day=pl.date_ranges("period_start", "period_end")).explode("day")
+    complete = _running(union(days, on=["day"]).with_columns(days=1).collect(engine="in-memory"), "days", grid)
+    tokens = _running(volumes, "tokens", grid)
+    return [Window(*pair) for pair in zip(complete, tokens, strict=True)]
+
+
+def _running(spells: pl.DataFrame, amount: str, grid: Grid) -> list[int]:
+    """Return the total of the column `amount` over the spells in force at each position."""
+    total = pl.col(amount).cast(pl.Int128).sum()
+    begins, ends = (dict(spells.group_by(end).agg(total).iter_rows()) for end in ("i0", "i1"))
+    return list(accumulate(begins.get(i, 0) - ends.get(i, 0) for i in range(grid.size)))
+
+
+def lagged_tokens(
+    constituents: pl.DataFrame,
+    volumes: pl.DataFrame,
+    window: Sequence[Window],
+    methodology: Methodology,
+    grid: Grid,
+) -> pl.Series:
+    """Return the tokens of each constituent in the window of each date, in the order of `constituents`.
+
+    Null where the window has fewer complete days than `min_days`, or no tokens of the constituent.
+    """
+    codes = constituents.filter(pl.col("i") == 0).select("constituent", "code")
+    counted = volumes.filter("counted").join(codes, on="constituent")
+    enough = pl.Series([w.days >= methodology.volumes.min_days for w in window], dtype=pl.Boolean)
+    # half the width is twice as fast, where no total can leave it
+    narrow = (counted["tokens"].cast(pl.Int128).sum() or 0) < 2**63
+    amount = pl.col("tokens").cast(pl.Int64 if narrow else pl.Int128)
+    begins = counted.select(row=pl.col("code") * grid.size + pl.col("i0"), change=amount)
+    # a spell that lasts ends on the first row of the next constituent, so one running total serves them all
+    ends = counted.select(row=pl.col("code") * grid.size + pl.col("i1"), change=amount * -1)
+    changes = pl.concat([begins, ends]).group_by("row").agg(pl.col("change").sum())
+    changes = changes.filter(pl.col("row") < len(constituents))
+    total = (
+        pl.zeros(len(constituents), dtype=changes["change"].dtype, eager=True)
+        .scatter(changes["row"], changes["change"])
+        .cum_sum()
+    )
+    there = (pl.lit(total) > 0) & pl.lit(enough).gather(pl.col("i"))
+    tokens = constituents.select(tokens=pl.when(there).then(pl.lit(total))).to_series()
+    if (tokens > TOKENS_MAX).any():
+        raise DeterminationError(f"a constituent has more than {TOKENS_MAX} tokens in one window")
+    return tokens.cast(pl.Int64)

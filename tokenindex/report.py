@@ -1,0 +1,167 @@
+"""The answers of the command line as text.
+
+*Reads* determinations and rows. *Writes* lines for people. *Never* calculates a figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from .errors import DeterminationError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from .determination import Determination
+    from .methodology import Methodology
+
+
+def fixing_text(found: Determination, fixing: dict[str, Any]) -> str:
+    """Return a fixing as lines for people."""
+    m = found.methodology
+    known = f"as known at {found.known_at:%Y-%m-%d %H:%M}Z" if found.known_at else "as known at the cut-off"
+    lines = [f"{m.index} {m.version}  {fixing['fixing_date']}  {m.identity.name}"]
+    lines.append(
+        f"status      {fixing['status']} (rung {fixing['rung']})"
+        + (f": {fixing['reason']}" if fixing["reason"] else "")
+    )
+    if fixing["price"] is not None:
+        decimals = m.publication.price_decimals
+        lines.append(f"price       {fixing['price']:.{decimals}f} {fixing['currency']} per million tokens")
+    if fixing["level"] is not None:
+        lines.append(f"level       {fixing['level']:.{m.publication.level_decimals}f}")
+    if fixing["constituents"]:
+        lines.append(
+            f"from        {fixing['constituents']} of {fixing['members']} constituents of {fixing['vendors']} vendors"
+            + (f", {fixing['carried']} with a price carried from before" if fixing["carried"] else "")
+        )
+        volume = (
+            f"; {fixing['volume_coverage']:.1%} of {int(fixing['volume']):,} known tokens" if fixing["volume"] else ""
+        )
+        lines.append(f"coverage    {fixing['coverage']:.1%} of the weight{volume}")
+        spread = " / ".join(f"{fixing[p]:.3f}" for p in ("p01", "p25", "p75", "p99"))
+        lines.append(f"percentiles {spread} (1, 25, 75, 99, by volume)")
+        tiers = ", ".join(f"tier {t} {fixing[f'weight_tier_{t}']:.1%}" for t in (1, 2, 3))
+        lines.append(f"weight from {tiers}")
+    lines.append(f"cut-off     {m.calendar.cut_off_at(fixing['fixing_date']):%Y-%m-%d %H:%M}Z, {known}")
+    return "\n".join(lines)
+
+
+def short_row(m: Methodology, row: dict[str, Any]) -> list[str]:
+    def number(key: str, decimals: int) -> str:
+        return "" if row[key] is None else f"{row[key]:.{decimals}f}"
+
+    return [
+        str(row["fixing_date"]),
+        row["status"],
+        number("price", m.publication.price_decimals),
+        number("level", m.publication.level_decimals),
+        str(row["constituents"]),
+        str(row["carried"]),
+        number("coverage", 3),
+        row["reason"] or "",
+    ]
+
+
+def columns(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as aligned columns under their names; numbers stand right."""
+    widths = [
+        max(len(names[k]), *(len(row[k]) for row in rows), 1) if rows else len(names[k]) for k in range(len(names))
+    ]
+    right = [all(not row[k] or row[k][0] in "-0123456789" for row in rows) for k in range(len(names))]
+    cells = [
+        [c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True)] for row in (names, *rows)
+    ]
+    return "\n".join("  ".join(row).rstrip() for row in cells)
+
+
+def reasons(frame: pl.DataFrame, column: str) -> list[tuple[str, int]]:
+    counts = frame.group_by(column).len().sort("len", column, descending=[True, False]).iter_rows()
+    return [(reason or "used", n) for reason, n in counts]
+
+
+def explained(found: Determination, options: argparse.Namespace) -> list[str]:
+    import polars as pl
+
+    day = options.date
+    observations, constituents = found.observations_on(day), found.constituents_on(day)
+    if options.constituent:
+        return _observations_of(found, options)
+    seen = columns(("observations", "number"), [[r, f"{n}"] for r, n in reasons(observations, "excluded_by")])
+    members = constituents.filter(pl.col("quantity").is_not_null()).sort("weight", descending=True)
+    shown = ("constituent", "weight", "price in use", "observed for", "tier", "sources", "why not today's")
+    rows = [
+        [
+            r["constituent"],
+            f"{r['weight']:.4f}",
+            "" if r["used_price"] is None else f"{r['used_price']:.6f}",
+            str(r["used_date"] or "-"),
+            str(r["source_tier"] or "-"),
+            str(r["sources"] or "-"),
+            r["outlier_by"] or r["excluded_by"] or "",
+        ]
+        for r in members.iter_rows(named=True)
+    ]
+    return [seen, columns(shown, rows), moved_text(found, list(found.dates))[0]]
+
+
+def moved_text(found: Determination, dates: list[date]) -> tuple[str, Any]:
+    from .attribution import contributions
+
+    if len(dates) < 2:
+        return "no date before to compare with", None
+    try:
+        frame = contributions(found, start=dates[0], end=dates[1])
+    except DeterminationError as why:
+        return f"what moved it since {dates[0]}: {why}", None
+    moved = [r for r in frame.iter_rows(named=True) if r["contribution"]]
+    rows = [
+        [r["constituent"], *(f"{r[k]:.9f}" for k in ("price_effect", "mix_effect", "contribution"))] for r in moved[:12]
+    ]
+    head = f"what moved it since {dates[0]}" + ("" if moved else ": nothing")
+    more = f"\nand {len(moved) - 12} more" if len(moved) > 12 else ""
+    body = "\n" + columns(("constituent", "by price", "by mix", "together"), rows) + more if moved else ""
+    return head + body, moved
+
+
+def _observations_of(found: Determination, options: argparse.Namespace) -> list[str]:
+    import polars as pl
+
+    observations = found.observations_on(options.date).filter(pl.col("constituent") == options.constituent)
+    if observations.is_empty():
+        raise DeterminationError(
+            f"no observation of {options.constituent!r}", expected="vendor/model as in the registry"
+        )
+    shown = (
+        "source",
+        "provider",
+        "model",
+        "component",
+        "service_tier",
+        "price",
+        "unit",
+        "standard_price",
+        "excluded_by",
+        "locator",
+    )
+    rows = [
+        [f"{r[k]:f}" if k == "standard_price" and r[k] is not None else str(r[k] or "") for k in shown]
+        for r in observations.iter_rows(named=True)
+    ]
+    elementary = found.elementary_on(options.date).filter(pl.col("constituent") == options.constituent)
+    facts = ("component", "parts", "price", "imputed_from", "source_tier", "quotes", "agreeing", "excluded_by")
+    return [
+        columns(shown, rows),
+        columns(facts, [["" if r[k] is None else str(r[k]) for k in facts] for r in elementary.iter_rows(named=True)]),
+    ]
+
+
+def words(found: Any) -> str:
+    if isinstance(found, list):
+        return ", ".join(repr(x) if x == "" else str(x) for x in found) or "(none)"
+    if isinstance(found, dict):
+        return ", ".join(f"{k} {v}" for k, v in found.items()) or "(none)"
+    return str(found)
