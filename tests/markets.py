@@ -186,6 +186,7 @@ tier = {draw(st.sampled_from([1, 3]))}
 
 [volumes]
 sources = ["usage", "clouds"]
+components = ["total"]
 service_tiers = ["standard", "batch"]
 window_days = {window}
 lag_days = {draw(st.integers(1, 4))}
@@ -201,7 +202,7 @@ instead = {draw(st.sampled_from(['{ cache_read = "input" }', "{}"])) if "cache" 
 [consolidation]
 rule = "tiered_lower_median"
 agreement = {draw(st.sampled_from(["0.02", "0", "0.25"]))}
-min_agreeing = {draw(st.sampled_from(["0.5", "0.6", "1"]))}
+min_agreeing = {draw(st.sampled_from(["0.5", "0.6", "0.99"]))}
 
 {newline.join(f"[[outliers]]{newline}{rule}" for rule in outliers) if outliers else "NOOUTLIERS"}
 

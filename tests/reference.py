@@ -154,22 +154,18 @@ class Reference:
         self.measured = {row["constituent"] for row in inputs["registry"] if self._measures(row)}
         self.quotes: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
         for row in inputs["observations"]:
-            entered = [row]
-            if row["valid_to"] is not None:
-                entered.append({**row, "valid_from": row["valid_to"], "price": None})
-            for each in entered:
-                self.quotes[tuple(each[name] for name in QUOTE)].append(each)
+            self.quotes[tuple(row[name] for name in QUOTE)].append(row)
         for rows in self.quotes.values():
             rows.sort(key=_order)
         self.complete: dict[str, list[Row]] = defaultdict(list)
         for row in self.sightings:
             if row["complete"]:
                 self.complete[row["source"]].append(row)
-        allowed = self.document["volumes"]["sources"]
+        allowed, components = (self.document["volumes"][name] for name in ("sources", "components"))
         self.volumes: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
         key = ("source", "provider", "model", "component", "service_tier", "period_start", "period_end")
         for row in inputs["volumes"]:
-            if row["source"] in allowed and row["contained_in"] not in allowed:
+            if row["source"] in allowed and row["component"] in components and row["contained_in"] not in allowed:
                 self.volumes[tuple(row[name] for name in key)].append(row)
         for rows in self.volumes.values():
             rows.sort(key=lambda r: (r["known_at"], r["tokens"], r["capture"], r["locator"]))
@@ -212,7 +208,8 @@ class Reference:
         facts["vendor"] = mapping["vendor"] if mapping else None
         facts["kind"] = mapping["kind"] if mapping else None
         facts["source_tier"] = self.tiers.get((row["source"], mapping["host"])) if mapping else None
-        facts["withdrawn"] = row["price"] is None or self._dropped(row, day)
+        ended = row["valid_to"] is not None and row["valid_to"] <= self.cut_off[day]
+        facts["withdrawn"] = row["price"] is None or ended or self._dropped(row, day)
         facts["unseen"] = self._once("unseen", self._unseen, row["source"], day)
         facts["rate"] = self._once("rate", self._rate, row["currency"], day)
         facts["standard_price"] = standard_price(row["price"], row["unit"], facts["rate"])
@@ -341,7 +338,7 @@ class Reference:
         median = lower_median(row["standard_price"] for row in quoted)
         near = Fraction(rule["agreement"]) * median
         agreeing = [row for row in quoted if abs(row["standard_price"] - median) <= near]
-        believed = len(agreeing) >= Fraction(rule["min_agreeing"]) * len(quoted)
+        believed = len(agreeing) > Fraction(rule["min_agreeing"]) * len(quoted)
         return {
             "price": median if believed else None,
             "source_tier": tier,
@@ -488,12 +485,28 @@ class Reference:
         if takes_over == rule["base_date"]:
             level: int | None = nano(rule["base_level"])
         else:
-            level = self._level(chain[-1], takes_over) if chain else None
+            level = (
+                self._level(chain[-1], takes_over)
+                if chain and self._meets_some_minimums(chain[-1], takes_over)
+                else None
+            )
         cost = self._cost(basket, takes_over)
         if not level or cost is None:
             return chain
         basket["divisor"] = half_even(cost * NANO / level)
         return [*chain, basket] if basket["divisor"] else chain
+
+    def _meets_some_minimums(self, basket: Row, day: date) -> bool:
+        used = {name: fact for name, fact in self.used(day).items() if name in basket["weights"]}
+        observed = sum(basket["weights"][name] for name, (_, at, _) in used.items() if at == day)
+        coverage = ratio(observed, sum(basket["weights"].values())) or 0
+        return any(
+            len(used) >= rule["constituents"]
+            and len({self.vendor_of[name] for name in used}) >= rule["vendors"]
+            and coverage >= Fraction(rule["coverage"]) * NANO
+            for rule in self.document["waterfall"]
+            if rule["rule"] == "minimums"
+        )
 
     def _formed(self, takes_over: date) -> dict[str, Any] | None:
         rule = self.document["formula"]
@@ -502,7 +515,8 @@ class Reference:
             return None
         announced = self.dates[number]
         prices, (tokens, _, _) = self.used(announced), self.window(announced)
-        worth = {name: prices[name][0] * tokens[name] for name in prices if tokens.get(name, 0) > 0}
+        fresh = [name for name in prices if prices[name][1] == announced]
+        worth = {name: prices[name][0] * tokens[name] for name in fresh if tokens.get(name, 0) > 0}
         names = sorted(worth, key=lambda name: (-worth[name], name))[: rule["max_constituents"]]
         vendors = [self.vendor_of[name] for name in names]
         caps = {"model_cap": Fraction(rule["model_cap"]), "vendor_cap": Fraction(rule["vendor_cap"])}
@@ -621,12 +635,13 @@ class Reference:
                 for before in self.earlier(day, reach=rule["max_dates"]):
                     source = self.fixing(before)
                     if source["kind"] == "minimums":
-                        figures = {"price": source["price"], "level": source["level"]}
+                        figures = {name: source[name] for name in ("price", "level", "p01", "p25", "p75", "p99")}
                         stale = self.number[day] - self.number[before]
                         return {**facts, **figures, **outcome, "dates_stale": stale}
             else:
                 assert rule["rule"] == "no_fixing"
-                return {**facts, "price": None, "level": None, **outcome, "dates_stale": None}
+                nothing = dict.fromkeys(("price", "level", "p01", "p25", "p75", "p99", "dates_stale"))
+                return {**facts, **nothing, **outcome}
         raise AssertionError("the waterfall has no last rung")
 
     def constituents(self, day: date) -> dict[str, dict[str, Any]]:

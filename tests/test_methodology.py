@@ -14,10 +14,10 @@ from tokenindex.store import shipped
 
 TIX = (shipped("methodology") / "tix" / "1.0.0.toml").read_bytes()
 FROZEN = {
-    "anthropic-output/1.0.0": "75ed5f144b281efb63520063a6c4f28711089ae47ac69bdcd2f0b97c8a9c1da9",
-    "tix/1.0.0": "97fef7fc422366537c3607d1253bdeaa9d028cd378b1ebcbb54a1f51d99fcda3",
-    "tix-cn/1.0.0": "88b3ecc118c3331e619546bd485eefd4d9ec9efe87784bd7db2bc1c01af22ae1",
-    "tix-level/1.0.0": "c5183f0a4f4d21f3308f0ddeebf3eec3797140f0f5a028f900af7ba0ecaa1d21",
+    "anthropic-output/1.0.0": "d048820073ca911474d21fd5563142c870c3ac6c677f9e333e123206132d1684",
+    "tix/1.0.0": "fe8c1486b57a02d21752c4f3b0e258f551dfaaa42f7bf6678c14822bb0d14cf0",
+    "tix-cn/1.0.0": "f1260621007ba63c3d847e42986dc5e7005aa2fc2bd74c91f5eb245f59ae5340",
+    "tix-level/1.0.0": "69fe3c929f3b06723c7a55e195bdb98691e4b8cc3406f1ec6824bdfb695f5dbf",
 }
 
 

@@ -20,16 +20,18 @@ from .exact import NANO, TOKENS_MAX, apportion, divide
 from .periods import Calendar
 from .rules.caps import CapsInfeasible, capped_shares
 from .rules.formulas import FixedBasket
+from .rules.waterfall import Minimums, Rung
 from .tables import BASKET
 
 
 class Priced(NamedTuple):
-    """A constituent on a date: its price in use in nano, and its lagged volume; None where there is none."""
+    """A constituent on a date: its price in use in nano, its lagged volume, and whether the price is of the date itself."""
 
     constituent: str
     vendor: str
     used: int | None
     tokens: int | None
+    fresh: bool
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ def form_baskets(
     *,
     on: Callable[[date], Sequence[Priced]],
     after: Sequence[Basket],
+    rungs: Sequence[Rung],
     step: int,
 ) -> tuple[list[Basket], list[Note]]:
     """Return the chain of baskets, and a note for every rebalance that could not be made.
@@ -132,6 +135,8 @@ def form_baskets(
         Gives the constituents of a date.
     after : sequence of Basket
         Baskets formed before; the new ones follow the last of them.
+    rungs : sequence of Rung
+        The waterfall: a basket is linked only at a level that one of its minimums would publish.
     step : int
         Rounding step of the level, in nano points.
     """
@@ -147,22 +152,39 @@ def form_baskets(
             continue
         new = Basket(len(baskets), announced, day, members)
         cost = new.cost(prices)
-        if not level or cost is None:
-            notes.append(Note(day, "no level or no price to link it with"))
+        thin = baskets and not _publishable(baskets[-1], on(day), rungs)
+        if not level or cost is None or thin:
+            notes.append(Note(day, "the date has no calculated level to link it with"))
             continue
         divisor = divide(cost.numerator * NANO, cost.denominator * level)
         baskets.append(Basket(new.number, announced, day, members, divisor))
     return baskets, notes
 
 
+def _publishable(basket: Basket, constituents: Sequence[Priced], rungs: Sequence[Rung]) -> bool:
+    """Return whether the figure of a basket on a date meets the minimums of some rung."""
+    weight = {m.constituent: m.weight for m in basket.members}
+    there = [c for c in constituents if c.used is not None and c.constituent in weight]
+    coverage = divide(sum(weight[c.constituent] for c in there if c.fresh) * NANO, sum(weight.values()))
+    vendors = len({c.vendor for c in there})
+    return any(
+        len(there) >= rung.constituents and vendors >= rung.vendors and coverage >= rung.coverage
+        for rung in rungs
+        if isinstance(rung, Minimums)
+    )
+
+
 def _members(formula: FixedBasket, constituents: Sequence[Priced]) -> tuple[Member, ...]:
     """Return the members: largest expenditure first cut, then capped shares, then quantities, each rounded once."""
-    rows = {c.constituent: (c.vendor, c.used, c.tokens) for c in constituents if c.used is not None and c.tokens}
+    rows = {c.constituent: (c.vendor, c.used, c.tokens) for c in constituents if c.fresh and c.used and c.tokens}
     spent = {name: used * tokens for name, (_, used, tokens) in rows.items()}
     ranked = sorted(spent, key=lambda name: (-spent[name], name))[: formula.max_constituents]
     kept = sorted(ranked)
     if not kept:
-        raise CapsInfeasible("no model has both a price and a volume")
+        priced, counted = sum(c.fresh for c in constituents), sum(bool(c.tokens) for c in constituents)
+        raise CapsInfeasible(
+            f"of {len(constituents)} models {priced} had a price and {counted} a volume on the announcement date, none both"
+        )
     vendor = {name: rows[name][0] for name in kept}
     total = sum(spent[name] for name in kept)
     shares = capped_shares(

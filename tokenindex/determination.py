@@ -61,16 +61,17 @@ def determine(
         what was known then ("as recomputed").
 
     earlier : Determination, optional
-        A determination by the same methodology, inputs and moment, whose baskets need not be formed again. The fixings
-        and their records are the same with and without it.
+        A determination by the same methodology and moment, from the same `Inputs` object, whose baskets need not be
+        formed again. The fixings and their records are the same with and without it.
 
     Raises
     ------
     DeterminationError
-        If a date is not a fixing date of the calendar, `earlier` is of another methodology or moment, or a sum would
-        exceed the proven bounds.
+        If a date is not a fixing date of the calendar or its cut-off lies after `known_at`, `earlier` is of another
+        methodology, moment or inputs, or a sum would exceed the proven bounds.
     """
-    before = _before(earlier, methodology, dates, known_at=known_at)
+    _refuse_future(methodology, dates, known_at=known_at)
+    before = _before(earlier, methodology, inputs, dates, known_at=known_at)
     rebalances = _rebalances(methodology, dates, after=before[0])
     grid = _grid(methodology, dates, rebalances, known_at=known_at)
     rows = screen(standardise(select(inputs, methodology, grid)), methodology)
@@ -87,17 +88,32 @@ def determine(
     return Determination(methodology, tuple(sorted(set(dates))), known_at, tuple(baskets), tuple(notes), grid, frames)
 
 
+def _refuse_future(methodology: Methodology, dates: Sequence[date], *, known_at: datetime | None) -> None:
+    last = max(dates, default=None)
+    if known_at and last and methodology.calendar.cut_off_at(last) > known_at:
+        raise DeterminationError(
+            f"the cut-off of {last} lies after {known_at:%Y-%m-%d %H:%M}Z, the moment that is looked from",
+            expected="dates whose cut-off has passed by then",
+            remedy="ask for an earlier date, or look from a later moment",
+        )
+
+
 def _before(
-    earlier: Determination | None, methodology: Methodology, dates: Sequence[date], *, known_at: datetime | None
+    earlier: Determination | None,
+    methodology: Methodology,
+    inputs: Inputs,
+    dates: Sequence[date],
+    *,
+    known_at: datetime | None,
 ) -> tuple[list[Basket], list[Note]]:
     """Return the baskets of an earlier determination up to the last date, and the notes up to the last of them."""
     if earlier is None or not earlier.baskets:
         return [], []
     theirs = (earlier.methodology.sha256, earlier.methodology.component, earlier.known_at)
-    if theirs != (methodology.sha256, methodology.component, known_at):
+    if theirs != (methodology.sha256, methodology.component, known_at) or earlier.frames.quotes is not inputs.quotes:
         raise DeterminationError(
             f"the earlier determination is of {earlier.methodology!r} as known at {earlier.known_at}",
-            expected=f"{methodology!r} as known at {known_at}",
+            expected=f"{methodology!r} as known at {known_at}, from the same Inputs object",
         )
     baskets = [b for b in earlier.baskets if b.takes_over_after <= max(dates)]
     return baskets, [n for n in earlier.notes if baskets and n.rebalance <= baskets[-1].takes_over_after]
@@ -140,13 +156,21 @@ def _baskets(
         return [], []
     positions = {day: i for i, day in enumerate(grid.dates)}
     wanted = sorted({positions[day] for pair in rebalances for day in pair})
-    kept = priced.filter(pl.col("i").is_in(wanted)).select("i", "constituent", "vendor", "used", "tokens")
+    kept = priced.filter(pl.col("i").is_in(wanted)).select(
+        "i",
+        "constituent",
+        "vendor",
+        "used",
+        "tokens",
+        fresh=(pl.col("used_number") == pl.col("number")).fill_null(False),
+    )
     dated = kept.partition_by("i", as_dict=True, include_key=False)
     baskets, notes = form_baskets(
         methodology.formula,
         rebalances,
         on=lambda day: [Priced(*row) for row in dated[(positions[day],)].iter_rows()],
         after=before[0],
+        rungs=methodology.waterfall,
         step=step_of(methodology.publication.level_decimals),
     )
     return baskets, [*before[1], *notes]

@@ -153,7 +153,9 @@ def _why_none(fact: dict[str, Any], row: dict[str, Any], methodology: Methodolog
         if day < formula.base_date:
             return "before_base_date"
         return "no_price" if fact["members"] else "no_basket"
-    return "no_price" if row["volume_days"] >= methodology.volumes.min_days else "too_few_volume_days"
+    if row["volume_days"] < methodology.volumes.min_days:
+        return "too_few_volume_days"
+    return "no_price" if fact["members"] else "no_volume"
 
 
 def _waterfall(rows: list[dict[str, Any]], numbers: list[int], methodology: Methodology) -> None:
@@ -172,10 +174,10 @@ def _waterfall(rows: list[dict[str, Any]], numbers: list[int], methodology: Meth
             elif isinstance(rung, CarryForward):
                 if calculated and n - calculated[0] <= rung.max_dates:
                     row["dates_stale"] = n - calculated[0]
-                    row |= {name: calculated[1][name] for name in ("price", "level")}
+                    row |= {name: calculated[1][name] for name in ("price", "level", *PERCENTILES)}
                     break
             elif isinstance(rung, NoFixing):
-                row |= {"price": None, "level": None, "dates_stale": None}
+                row |= {"price": None, "level": None, "dates_stale": None, **dict.fromkeys(PERCENTILES)}
                 break
 
 

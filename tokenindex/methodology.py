@@ -27,7 +27,7 @@ from .rules.formulas import FixedBasket, VolumeWeightedMean
 from .rules.outliers import Outlier
 from .rules.screens import Screen
 from .rules.waterfall import CarryForward, Minimums, NoFixing, Rung
-from .units import COMPONENTS, CURRENCIES, SERVICE_TIERS
+from .units import COMPONENTS, CURRENCIES, SERVICE_TIERS, VOLUME_COMPONENTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +76,7 @@ class Volumes:
     """The window of complete days whose tokens count: `window_days` days, the last one `lag_days` before the fixing."""
 
     sources: tuple[str, ...]
+    components: tuple[str, ...]
     service_tiers: tuple[str, ...]
     window_days: int
     lag_days: int
@@ -330,6 +331,8 @@ def _typed(found: Any, wanted: Any, *, where: str) -> Any:
         return _build(PriceInput, found, where=where)
     if wanted is Decimal and isinstance(found, int) and not isinstance(found, bool):
         return Decimal(found)
+    if isinstance(found, Decimal) and not found.is_finite():
+        raise MethodologyError(f"{found} is not a number", where=where, expected="a finite number")
     if isinstance(wanted, type) and type(found) is wanted:
         return found
     name = wanted.__name__ if isinstance(wanted, type) else str(wanted)
@@ -358,11 +361,13 @@ def _checked(m: Methodology, *, where: str) -> Methodology:
         ("[measures] currency", m.measures.currency, m.measures.currency in CURRENCIES),
         ("[inputs] prices tier", [p.tier for p in m.inputs.prices], all(p.tier in (1, 2, 3) for p in m.inputs.prices)),
         ("[inputs] prices", "no source", bool(m.inputs.prices)),
-        ("[inputs] carry_dates", m.inputs.carry_dates, m.inputs.carry_dates >= 1),
-        ("[inputs] max_days_unseen", m.inputs.max_days_unseen, m.inputs.max_days_unseen >= 0),
-        ("[inputs] max_rate_age_days", m.inputs.max_rate_age_days, m.inputs.max_rate_age_days >= 0),
+        ("[inputs] carry_dates", m.inputs.carry_dates, 1 <= m.inputs.carry_dates <= 3660),
+        ("[inputs] max_days_unseen", m.inputs.max_days_unseen, 0 <= m.inputs.max_days_unseen <= 3660),
+        ("[inputs] max_rate_age_days", m.inputs.max_rate_age_days, 0 <= m.inputs.max_rate_age_days <= 3660),
+        ("[volumes] window_days", m.volumes.window_days, m.volumes.window_days <= 3660),
+        ("[volumes] components", m.volumes.components, set(m.volumes.components) <= set(VOLUME_COMPONENTS)),
         ("[volumes] min_days", m.volumes.min_days, 1 <= m.volumes.min_days <= m.volumes.window_days),
-        ("[volumes] lag_days", m.volumes.lag_days, m.volumes.lag_days >= 1),
+        ("[volumes] lag_days", m.volumes.lag_days, 1 <= m.volumes.lag_days <= 3660),
         ("[volumes] service_tiers", m.volumes.service_tiers, set(m.volumes.service_tiers) <= set(SERVICE_TIERS)),
         ("[blend] mix", m.blend.mix, bool(m.blend.mix) and all(n > 0 for n in m.blend.mix.values())),
         ("[blend] mix", m.blend.mix, set(m.blend.mix) <= set(COMPONENTS)),

@@ -66,7 +66,8 @@ def record(determination: Determination, day: date, *, inputs: Inputs, captures:
     """
     methodology = determination.methodology
     known = used_captures(determination, day, inputs=inputs, captures=captures)
-    observations = determination.observations_on(day)
+    allowed = [p.source for p in methodology.inputs.prices]
+    observations = determination.observations_on(day).filter(pl.col("source").is_in(allowed))
     concerns = ~pl.col("excluded_by").is_in(list(LEFT_OUT)).fill_null(False)
     fixing = table(determination.fixings.filter(pl.col("fixing_date") == day), FIXINGS)
     content = {

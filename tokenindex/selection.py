@@ -62,12 +62,9 @@ class Inputs:
 
     @cached_property
     def quotes(self) -> pl.DataFrame:
-        """The observations in canonical order with the number of their quote; a declared end is a withdrawal."""
-        ended = self.observations.filter(pl.col("valid_to").is_not_null()).with_columns(
-            valid_from="valid_to", price=pl.lit(None, dtype=OBSERVATIONS.schema["price"])
-        )
+        """The observations in canonical order with the number of their quote."""
         order = [*QUOTE_KEY, "valid_from", "known_at", "price", "capture", "locator"]
-        ordered = pl.concat([self.observations, ended]).sort(order, nulls_last=True)
+        ordered = self.observations.sort(order, nulls_last=True)
         return ordered.with_columns(quote=pl.struct(QUOTE_KEY).rle_id()).with_row_index("row")
 
     @cached_property
@@ -241,18 +238,22 @@ def select(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.DataFrame
     unmapped = rows.filter(pl.col("constituent").is_null())  # excluded whatever the other facts say
     facts = pl.concat([mapped, unmapped], how="diagonal").drop("known_at", *_SLIM).collect(engine="in-memory")
     observed = inputs.quotes.select(SCREENED)[facts["row"]]
-    gone = pl.col("price").is_null() | pl.col("withdrawn").fill_null(False)
+    gone = pl.col("price").is_null() | pl.col("ended") | pl.col("withdrawn").fill_null(False)
     return observed.hstack(facts).with_columns(withdrawn=gone, unseen=pl.col("unseen").fill_null(True))
 
 
 def _in_force(inputs: Inputs, grid: Grid) -> pl.LazyFrame:
     """Return each row with the positions at which it is the latest one of its quote that is valid and known.
 
-    The latest is the one with the last ``valid_from``, then the last ``known_at``.
+    The latest is the one with the last ``valid_from``, then the last ``known_at``; past its declared end it has `ended`.
     """
     rows = visible(inputs.quotes, grid=grid).filter(pl.col("valid_from") <= grid.frame["cut_off"][-1])
     seen = pl.col("valid_from") if grid.known_at else pl.max_horizontal("valid_from", "known_at")
-    return entered(rows, seen=seen, of="quote", grid=grid).select("row", "known_at", *_SLIM, "i0", "i1")
+    spells = entered(rows, seen=seen, of="quote", grid=grid).with_columns(end=grid.from_moment(pl.col("valid_to")))
+    until = spells.with_columns(i1=pl.min_horizontal("i1", "end"), ended=pl.lit(False))
+    beyond = spells.with_columns(i0=pl.max_horizontal("i0", "end"), ended=pl.lit(True))
+    whole = pl.concat([until, beyond]).filter(pl.col("i0") < pl.col("i1"))
+    return whole.select("row", "known_at", *_SLIM, "i0", "i1", "ended")
 
 
 def _withdrawals(inputs: Inputs, grid: Grid) -> pl.LazyFrame:
@@ -260,7 +261,9 @@ def _withdrawals(inputs: Inputs, grid: Grid) -> pl.LazyFrame:
     seen = visible(inputs.sightings.filter("complete"), grid=grid).sort("source", "seen_at", "known_at", "capture")
     when = pl.col("seen_at") if grid.known_at else pl.max_horizontal("seen_at", "known_at")
     replaced = when.shift(-1).reverse().cum_min().reverse().over("source")
-    gone = seen.with_columns(when=replaced).select(
+    # the same bytes may be known at one moment from several looks: the last look counts
+    looks = seen.with_columns(when=replaced.fill_null(_NEVER)).group_by(_SNAPSHOT).agg(pl.col("when").max())
+    gone = looks.select(
         *_SNAPSHOT, i0=grid.from_moment(pl.col("when")), i1=pl.lit(grid.size, dtype=pl.Int64), withdrawn=pl.lit(True)
     )
     return tile(gone, on=_SNAPSHOT, start=0, end=grid.size)
@@ -333,7 +336,9 @@ def select_volumes(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.D
     rule = methodology.volumes
     sources = list(rule.sources)
     again = pl.col("contained_in").is_in(sources).fill_null(False)
-    rows = visible(inputs.usage, grid=grid).filter(pl.col("source").is_in(sources) & ~again)
+    rows = visible(inputs.usage, grid=grid).filter(
+        pl.col("source").is_in(sources) & pl.col("component").is_in(list(rule.components)) & ~again
+    )
     if grid.known_at is None:
         rows = entered(rows, seen=pl.col("known_at"), of="series", grid=grid)
     else:

@@ -70,6 +70,8 @@ def fixed_basket(
     """
     if not 1 <= rebalance_day <= 28 or announce_dates < 1 or max_constituents < 1:
         raise ValueError("rebalance_day must be 1 to 28, announce_dates and max_constituents at least 1")
+    if base_level <= 0:
+        raise ValueError("base_level must be above 0")
     if not 1 <= notional <= 10**12:
         raise ValueError("notional must be 1 to 10**12")
     if not (0 < model_cap <= 1 and 0 < vendor_cap <= 1):

@@ -9,14 +9,13 @@ by further sources.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
+from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from fractions import Fraction
 
 import polars as pl
 
-from ..exact import NANO
+from ..exact import NANO, rescale
 
 MAD_TO_SIGMA = Fraction(14826, 10000)
 """Median absolute deviation to standard deviation under normality (Huber, Robust Statistics, 1981, section 5.1)."""
@@ -33,7 +32,7 @@ class Outlier:
 def _log_nano(factor: Decimal) -> int:
     """Return ``10**9 * ln(factor)`` rounded to an integer."""
     with localcontext(prec=34):
-        return int((factor.ln() * NANO).to_integral_value())
+        return int((factor.ln() * NANO).to_integral_value(rounding=ROUND_HALF_EVEN))
 
 
 def _unconfirmed(sources: int) -> pl.Expr:
@@ -56,14 +55,15 @@ def robust_z(*, cutoff: Decimal, floor: Decimal, confirming_sources: int) -> Out
     confirming_sources : int
         The change is believed if at least so many distinct sources agree on it.
     """
-    bound, least = Fraction(cutoff), math.floor(Fraction(floor) * NANO)
-    if bound <= 0 or least <= 0:
-        raise ValueError("cutoff and floor must be positive")
+    bound, least = rescale(cutoff, scale=9), rescale(floor, scale=9)
+    if not (0 < bound <= 1000 * NANO and 0 < least <= 1000 * NANO):
+        raise ValueError("cutoff and floor must be above 0 and at most 1000")
     x = pl.col("log_relative")
-    distance = (x - x.quantile(0.5, interpolation="lower").over("i").cast(pl.Int64)).abs()
-    mad = distance.quantile(0.5, interpolation="lower").over("i").cast(pl.Int64)
-    scale = pl.max_horizontal(mad * MAD_TO_SIGMA.numerator, pl.lit(least * MAD_TO_SIGMA.denominator))
-    far = distance * MAD_TO_SIGMA.denominator * bound.denominator > scale * bound.numerator
+    distance = (x - x.quantile(0.5, interpolation="lower").over("i").cast(pl.Int64)).abs().cast(pl.Int128)
+    mad = distance.cast(pl.Int64).quantile(0.5, interpolation="lower").over("i").cast(pl.Int128)
+    smallest = pl.lit(least * MAD_TO_SIGMA.denominator, dtype=pl.Int128)
+    scale = pl.max_horizontal(mad * MAD_TO_SIGMA.numerator, smallest)
+    far = distance * (MAD_TO_SIGMA.denominator * NANO) > scale * bound
     return Outlier("robust_z", far & _unconfirmed(confirming_sources))
 
 
