@@ -55,7 +55,7 @@ def answer(found: tuple[int, str, str]) -> Any:
 
 def ingest(run: Run, home: Path, file: Path, *, adapter: str = "prices", more: tuple[object, ...] = ()) -> Any:
     """Ingest a file."""
-    words = ("--home", home, "--adapter", adapter, "--source", "models.dev", "--seen-at", "2026-06-20T12:00:00Z")
+    words = ("--home", home, "--adapter", adapter, "--source", "models.dev", "--seen-at", "2026-06-24T12:00:00Z")
     return run("ingest", file, *words, *more)
 
 
@@ -200,7 +200,8 @@ def test_verify(run: Run, tmp_path: Path) -> None:
     code, out, err = run("verify", path, "--digest", digest.upper()[:16])
     assert code == 0
     assert "bit for bit" in out
-    assert [line[:2] for line in err.splitlines()[1:]] == [f"{n}." for n in range(1, 10)]
+    assert [line[:2] for line in out.splitlines()[:-1]] == [f"{n}." for n in range(1, 10)]
+    assert "sample data" in err
     found = answer(run("verify", path, "--json"))
     assert [step["number"] for step in found["steps"]] == list(range(1, 10))
 
@@ -232,7 +233,7 @@ FAILURES: dict[str, tuple[int, tuple[str, ...], str]] = {
     "no home": (7, (*FIX, "--home", "nowhere"), "tokenindex init"),
     "a home that is a file": (7, (*FIX, "--home", str(TIX)), "not a home"),
     "no folder for the record": (7, (*FIX, "--record", "nowhere/record.json"), "nowhere"),
-    "no record": (8, ("verify", "nowhere.json"), "no such file"),
+    "no record": (4, ("verify", "nowhere.json"), "no such file"),
     "not a record": (8, ("verify", str(TIX)), "not JSON"),
     "date not ISO": (2, ("fix", "tix", "--date", "25.6.2026"), "YYYY-MM-DD"),
     "no such day": (2, ("fix", "tix", "--date", "2026-02-30"), "YYYY-MM-DD"),
@@ -368,9 +369,18 @@ def test_known_at_a_moment_and_at_the_cut_off(run: Run) -> None:
     cut_off = answer(run(*words, "--known-at", "cut-off"))
     assert cut_off["record"] != home["record"]
     assert answer(run(*words, "--known-at", "2026-06-25T16:00:00Z"))["record"] != home["record"]
-    nothing = answer(run(*words, "--known-at", "2020-01-01"))
+    code, _, err = run(*words, "--known-at", "2020-01-01")
+    assert (code, "the moment that is looked from" in err) == (6, True)
+    nothing = answer(run("fix", "tix", "--date", "2026-06-25", "--known-at", "cut-off", "--json"))
     assert (nothing["status"], nothing["price"], nothing["level"]) == ("not_determined", None, None)
-    assert nothing["reason"]
+    assert (nothing["reason"], nothing["known_at"], nothing["p25"]) == ("no_basket", "cut-off", None)
+
+
+def test_no_fixing_of_the_future_is_made(run: Run) -> None:
+    """The sample looks from 1 July, 00:00: the cut-off of that day is still to come."""
+    code, out, err = run("fix", "tix", "--date", "2026-07-01")
+    assert (code, out) == (6, "")
+    assert "2026-07-01 lies after 2026-07-01 00:00Z" in err
 
 
 # what is written -------------------------------------------------------------------------------------------------
@@ -576,6 +586,8 @@ def test_bad_cells_are_rejects_with_a_reason(run: Run, empty: Home, tmp_path: Pa
         + b"\n"
     )
     found = answer(ingest(run, empty.path, file, more=("--json",)))
+    rejected = found.pop("rejected")
+    assert [r["locator"] for r in rejected if r["reason"] == "not_a_price"] == [f"line {n}" for n in range(2, 6)]
     assert found == {
         "stored": True,
         "rows": {"OBSERVATIONS": 1, "REJECTS": 9},
@@ -649,3 +661,15 @@ def test_the_list_of_an_installed_package_is_ingested(run: Run, empty: Home) -> 
     found = answer(run("ingest", "package:genai-prices", "--home", empty.path, *words, "--json"))
     assert found["rows"]["OBSERVATIONS"] > 1_000
     assert found["rows"]["SIGHTINGS"] == 1
+
+
+def test_a_file_holds_nothing_that_became_known_after_it(run: Run, empty: Home, tmp_path: Path) -> None:
+    file = tmp_path / "early.csv"
+    rows = price_rows("input,1,per_1m_tokens", "output,5,per_1m_tokens").splitlines()
+    file.write_bytes(
+        b"\n".join([rows[0], rows[1], rows[2].replace(b"first_seen,2026-06-01", b"first_seen,2026-06-30"), b""])
+    )
+    code, out, err = ingest(run, empty.path, file)
+    assert code == 0
+    assert "line 3: known_after_capture, found '2026-06-30'" in out
+    assert "1 OBSERVATIONS say that they were known before this file was, since 2026-06-01 00:00Z" in err

@@ -431,7 +431,7 @@ def test_a_missing_and_a_changed_capture(home: Home, small: Record) -> None:
     assert (step(error), capture["name"] in error.found, error.expected) == (3, True, capture["sha256"])
     path.unlink()
     error = refused(small.content, home.evidence())
-    assert (step(error), capture["sha256"] in error.found) == (3, True)
+    assert (step(error), capture["sha256"] in error.expected, "--home" in error.remedy) == (3, True, True)
     path.write_bytes(whole)
     listed = home.path / "captures.csv"
     listed.write_text("".join(line for line in listed.read_text().splitlines(True) if capture["sha256"] not in line))

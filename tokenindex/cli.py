@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
-from .errors import DeterminationError, InputDataError, LedgerError, TokenIndexError, VerificationError
+from .errors import DeterminationError, InputDataError, LedgerError, TokenIndexError
 from .report import columns, explained, fixing_text, moved_text, reasons, short_row, words
 
 if TYPE_CHECKING:
+    from .adapters import Parsed
     from .determination import Determination
     from .methodology import Methodology
     from .selection import Inputs
@@ -98,7 +99,9 @@ def _add_commands(
     made.add_argument("file", type=Path, help=f"a file, or {_PACKAGE}: the list that the installed package carries")
     made.add_argument("--adapter", required=True, help="the adapter that reads it")
     made.add_argument(
-        "--source", required=True, help="the name of the source, as the methodology and the registry use it"
+        "--source",
+        required=True,
+        help="the name of the source, as methodology and registry use it (rows in the project's own form name theirs)",
     )
     made.add_argument("--seen-at", required=True, type=_moment, metavar="WHEN", help="when the source was looked at")
     made.add_argument("--known-at", type=_moment, metavar="WHEN", help="when it could be known (without it: --seen-at)")
@@ -249,7 +252,24 @@ def _ingested(options: argparse.Namespace, home: Home, file: Path) -> Answer:
     reasons = dict(parsed.rejects.group_by("reason").len().sort("reason").iter_rows())
     lines = [f"{n:>9,} {name}" for name, n in sizes.items()]
     lines += [f"{n:>9,} rejected: {reason}" for reason, n in reasons.items()]
-    return "\n".join(["stored", *lines]), {"stored": True, "rows": sizes, "rejects": reasons}
+    shown = parsed.rejects.head(5).iter_rows(named=True)
+    lines += [f"          {r['locator']}: {r['reason']}, found {r['found']!r}" for r in shown]
+    for note in _backdated(parsed, known_at):
+        _talk(f"note: {note}")
+    content = {"stored": True, "rows": sizes, "rejects": reasons, "rejected": parsed.rejects.drop("capture").to_dicts()}
+    return "\n".join(["stored", *lines]), content
+
+
+def _backdated(parsed: Parsed, known_at: datetime) -> list[str]:
+    """Return a note for every table with rows that claim to have been known before their file was."""
+    notes = []
+    for table, frame in parsed.tables().items():
+        early = frame.filter(frame["known_at"] < known_at) if "known_at" in frame.columns else frame.clear()
+        if len(early):
+            since = str(early["known_at"].min())[:16]
+            what = f"{len(early):,} {table.name} say that they were known before this file was, since {since}Z"
+            notes.append(f"{what}: fixings from then on can change, also as known at their cut-off")
+    return notes
 
 
 def _fix(options: argparse.Namespace) -> Answer:
@@ -261,7 +281,10 @@ def _fix(options: argparse.Namespace) -> Answer:
     stored = _store(options, home, made)
     fixing = found.fixing(options.date)
     text = fixing_text(found, fixing) + f"\nrecord      {made.sha256}" + (f"\nwritten to  {stored}" if stored else "")
-    return text, {**made.document["fixing"], "record": made.sha256, "written_to": str(stored) if stored else None}
+    document = made.document
+    about = {"name": found.methodology.identity.name, "cut_off": document["cut_off"], "known_at": document["known_at"]}
+    content = {**document["fixing"], **about, "record": made.sha256, "written_to": str(stored) if stored else None}
+    return text, content
 
 
 def _store(options: argparse.Namespace, home: Home, made: Any) -> Path | None:
@@ -336,13 +359,17 @@ def _verify(options: argparse.Namespace) -> Answer:
     from .verification import verify
 
     if not options.record.is_file():
-        raise VerificationError("there is no such file", where=str(options.record), expected="a record")
+        raise InputDataError("there is no such file", where=str(options.record), expected="a record")
     home = _home(options)
     steps = []
-    for step in verify(options.record.read_bytes(), evidence=home.evidence(), expected_sha256=options.digest):
-        steps.append(step)
-        _talk(str(step))
-    return "verified: the record was reproduced bit for bit", {"verified": True, "steps": [vars(s) for s in steps]}
+    try:
+        for step in verify(options.record.read_bytes(), evidence=home.evidence(), expected_sha256=options.digest):
+            steps.append(step)
+    except TokenIndexError:
+        _talk("\n".join(map(str, steps)))  # how far it went
+        raise
+    lines = [*map(str, steps), "verified: the record was reproduced bit for bit"]
+    return "\n".join(lines), {"verified": True, "steps": [vars(s) for s in steps]}
 
 
 def _unmapped(options: argparse.Namespace) -> Answer:
@@ -374,6 +401,7 @@ def _tables(options: argparse.Namespace) -> Answer:
     content = {
         t.name: [
             {k: str(getattr(c, k)) for k in ("name", "dtype", "unit", "owner", "nullable", "meaning")}
+            | {"allowed": list(c.allowed)}
             for c in t.columns
         ]
         for t in TABLES

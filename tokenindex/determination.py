@@ -90,6 +90,8 @@ def determine(
 
 def _refuse_future(methodology: Methodology, dates: Sequence[date], *, known_at: datetime | None) -> None:
     last = max(dates, default=None)
+    if last:
+        methodology.calendar.number(last)
     if known_at and last and methodology.calendar.cut_off_at(last) > known_at:
         raise DeterminationError(
             f"the cut-off of {last} lies after {known_at:%Y-%m-%d %H:%M}Z, the moment that is looked from",

@@ -42,6 +42,7 @@ def fixing_text(found: Determination, fixing: dict[str, Any]) -> str:
             f"; {fixing['volume_coverage']:.1%} of {int(fixing['volume']):,} known tokens" if fixing["volume"] else ""
         )
         lines.append(f"coverage    {fixing['coverage']:.1%} of the weight{volume}")
+    if fixing["p25"] is not None:
         spread = " / ".join(f"{fixing[p]:.3f}" for p in ("p01", "p25", "p75", "p99"))
         lines.append(f"percentiles {spread} (1, 25, 75, 99, by volume)")
         tiers = ", ".join(f"tier {t} {fixing[f'weight_tier_{t}']:.1%}" for t in (1, 2, 3))

@@ -144,7 +144,9 @@ class Table:
         """Return the table's page: one Markdown row per column."""
         head = f"### {self.name}\n\n| column | type | unit | set by | meaning |\n|---|---|---|---|---|\n"
         return head + "".join(
-            f"| `{c.name}` | {c.dtype}{' or null' if c.nullable else ''} | {c.unit} | {c.owner} | {c.meaning} |\n"
+            f"| `{c.name}` | {c.dtype}{' or null' if c.nullable else ''} | {c.unit} | {c.owner} | {c.meaning}"
+            + (f": {', '.join(c.allowed)}" if c.allowed else "")
+            + " |\n"
             for c in self.columns
         )
 

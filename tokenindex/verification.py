@@ -178,7 +178,12 @@ def _capture(fact: Any) -> Capture:
 def _content(capture: Capture, evidence: Evidence) -> bytes:
     content = evidence.capture(capture.sha256)
     if content is None:
-        raise _difference(3, f"no bytes for {capture.sha256}", expected=f"the capture {capture.name}")
+        raise VerificationError(
+            f"the bytes of {capture.name} are not here",
+            where="step 3",
+            expected=f"a capture with the digest {capture.sha256}",
+            remedy="name the home that holds it with --home: without the bytes the record is neither confirmed nor refuted",
+        )
     actual = hashlib.sha256(content).hexdigest()
     if actual != capture.sha256:
         raise _difference(3, f"{capture.name} hashes to {actual}", expected=capture.sha256)

@@ -50,6 +50,8 @@ def _parse(content: bytes, capture: Capture, table: Table) -> tuple[pl.DataFrame
     columns = [column for column in table.columns if column.name not in _ADDED]
     typed = cells.with_columns(_typed(column, cells[column.name]) for column in columns)
     faults = [fault for column in columns for fault in _faults(column)] + _ROW_FAULTS.get(table.name, [])
+    known_at = pl.lit(capture.known_at).cast(UTC)  # a file holds nothing that became known after it
+    faults.append((pl.col("known_at") > known_at, "known_after_capture", "known_at"))
     text = {column.name: cells[column.name].alias(f"text of {column.name}") for column in columns}
     reason = pl.coalesce(pl.when(bad).then(pl.lit(why)) for bad, why, _ in faults)
     found = pl.coalesce(pl.when(bad).then(pl.col(f"text of {name}").fill_null("")) for bad, _, name in faults)
