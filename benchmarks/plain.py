@@ -106,7 +106,7 @@ class Plain:
         used = self.used[number - self.used["number"] <= carry]
         vendor, tokens = self._vendors(), self._tokens(day, known)
         if day in self.rebalances.values():
-            self.announced[day] = used.assign(vendor=vendor, tokens=tokens)
+            self.announced[day] = used[used["number"] == number].assign(vendor=vendor, tokens=tokens)
         found = self._published(used, number, vendor)
         if day in self.rebalances:
             found = self._rebalance(day, used, found, number, vendor)
@@ -194,7 +194,7 @@ class Plain:
         near = (best["standard"] - best["median"]).abs() <= float(rule["agreement"]) * best["median"] + 1e-12
         sources = best[near].groupby(keys)["source"].agg(["size", "nunique"])
         quotes = best.groupby(keys).size()
-        enough = sources["size"] >= float(rule["min_agreeing"]) * quotes
+        enough = sources["size"] > float(rule["min_agreeing"]) * quotes
         return pd.DataFrame({"price": median.where(enough), "sources": sources["nunique"]})
 
     def _constituents(self, elementary: pd.DataFrame) -> pd.DataFrame:
@@ -299,6 +299,8 @@ class Plain:
         quantity = (weight * formula["notional"] * 1e6 / chosen["price"]).round()
         new = Basket(pd.DataFrame({"quantity": quantity, "base_price": chosen["price"], "weight": weight}))
         old = self.basket
+        if old and (not self.calculated or self.calculated[0] != number):
+            return found  # the day has no figure of its own to link the new basket with
         decimals = self.document["publication"]["level_decimals"]
         level = round(old.cost(used["price"]) / old.divisor, decimals) if old else float(formula["base_level"])
         new.divisor = new.cost(used["price"]) / level
