@@ -1,10 +1,11 @@
-"""The determination: from observations to fixings, in seven stages that can be called one by one.
+"""The determination: from observations to fixings, in stages that can be called one by one.
 
 *Reads* a methodology, input tables and dates. *Writes* the constituents, the baskets and the fixings. *Never* asks for
 the clock, the disk, the network, the environment or chance: the same arguments give the same bytes.
 
 The stages work on spells (see `tokenindex.selection`) until a constituent has its price, and on one row per constituent
-and date from there on. Each appends its columns and rounds its own result; only `consolidate` and `fix` change the grain.
+and date from there on. Each appends its columns and rounds its own result; only `consolidate`, `spread` and `fix` change
+the grain.
 """
 
 from __future__ import annotations

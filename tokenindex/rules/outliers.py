@@ -4,7 +4,8 @@
 price is held back, and the constituent keeps its last accepted price until the change is confirmed on the next date or
 by further sources.
 
-``log_relative`` is :math:`10^9 \\ln(p_t / p_{t-1})` rounded to an integer, so every comparison here is between integers.
+``log_relative`` is :math:`10^9 \\ln(p_t / p_{t-1})` rounded to an integer. The logarithm is that of the
+platform; its last bit can matter only where a change lies within 1e-9 of a threshold. Comparisons are between integers.
 """
 
 from __future__ import annotations

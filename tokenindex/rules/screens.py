@@ -53,7 +53,10 @@ def prompt_length(*, tokens: int) -> Screen:
 
 
 def positive_price() -> Screen:
-    """Exclude zero (free, subscription or unknown) and negative (not a price) prices."""
+    """Exclude zero (free, subscription or unknown) and negative (not a price) prices.
+
+    A component whose price is excluded counts as one without a price of its own: see ``blend.instead``.
+    """
     return Screen("not_positive", pl.col("price") <= 0)
 
 
