@@ -60,7 +60,6 @@ def determine(
     known_at : datetime or None
         None: each fixing sees what was known at its own cut-off ("as first published"). A moment: every fixing sees
         what was known then ("as recomputed").
-
     earlier : Determination, optional
         A determination by the same methodology and moment, from the same `Inputs` object, whose baskets need not be
         formed again. The fixings and their records are the same with and without it.
