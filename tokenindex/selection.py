@@ -71,7 +71,11 @@ class Inputs:
     def usage(self) -> pl.DataFrame:
         """The volumes in canonical order with the number of their series, and the constituent they are mapped to."""
         key = [*SELLER, "component", "service_tier", "period_start", "period_end"]
-        ordered = self.volumes.sort(*key, "known_at", "tokens", "capture", "locator").with_row_index("row")
+        ordered = (
+            self.volumes.drop_nulls("tokens")
+            .sort(*key, "known_at", "tokens", "capture", "locator")
+            .with_row_index("row")
+        )
         facts = self.mapping.select(*SELLER, "constituent", "valid_from", "valid_to")
         held = pl.col("period_start").is_between(pl.col("valid_from"), pl.col("valid_to"), closed="left")
         mapped = ordered.select("row", *SELLER, "period_start").join(facts, on=SELLER).filter(held)

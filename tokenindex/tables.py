@@ -185,6 +185,7 @@ QUOTE_KEY: Final = (
     "context_from",
     "time_from",
     "time_to",
+    "time_zone",
 )
 """The columns that say *what* is priced by whom: a later row with the same key replaces an earlier one."""
 
@@ -199,8 +200,31 @@ OBSERVATIONS: Final = Table(
         Column("region", pl.String, "where it is sold; empty: everywhere", "adapter"),
         Column("context_from", pl.Int64, "the price holds for prompts longer than this", "adapter", "tokens", lowest=0),
         Column("context_to", pl.Int64, "and up to this length", "adapter", "tokens", nullable=True, lowest=1),
-        Column("time_from", pl.String, "first time of day, HH:MM:SS", "adapter", "UTC", nullable=True),
-        Column("time_to", pl.String, "end of the time of day, HH:MM:SS", "adapter", "UTC", nullable=True),
+        Column("marginal", pl.Boolean, "only tokens beyond context_from cost this; null: no", "adapter", nullable=True),
+        Column("time_from", pl.String, "first time of day, HH:MM:SS", "adapter", nullable=True),
+        Column("time_to", pl.String, "end of the time of day, HH:MM:SS", "adapter", nullable=True),
+        Column("time_zone", pl.String, "zone of the times of day, as in tz; null: UTC", "adapter", nullable=True),
+        Column("quantization", pl.String, "number format of the served weights", "adapter", nullable=True),
+        Column(
+            "uptime",
+            MONEY,
+            "share of the last day in which the host answered",
+            "adapter",
+            "share",
+            nullable=True,
+            lowest=0,
+            highest=1,
+        ),
+        Column(
+            "discount",
+            MONEY,
+            "share that the price already lies below list",
+            "adapter",
+            "share",
+            nullable=True,
+            lowest=0,
+            highest=1,
+        ),
         Column("alias_of", pl.String, "the model whose price this row repeats", "adapter", nullable=True),
         Column("price", SOURCE_MONEY, "the price; null: withdrawn", "adapter", "currency per `unit`", nullable=True),
         Column(
@@ -226,7 +250,16 @@ VOLUMES: Final = Table(
         Column("service_tier", pl.String, "class of service", "adapter", allowed=SERVICE_TIERS),
         Column("period_start", pl.Date, "first day counted (UTC)", "adapter"),
         Column("period_end", pl.Date, "last day counted (UTC)", "adapter"),
-        Column("tokens", pl.Int64, "tokens counted", "adapter", "tokens", lowest=0, highest=TOKENS_MAX),
+        Column(
+            "tokens",
+            pl.Int64,
+            "tokens counted; null: only the spend is known",
+            "adapter",
+            "tokens",
+            nullable=True,
+            lowest=0,
+            highest=TOKENS_MAX,
+        ),
         Column("requests", pl.Int64, "requests counted", "adapter", "requests", nullable=True, lowest=0),
         Column("spend", MONEY, "what was paid", "adapter", "currency units", nullable=True, lowest=0),
         Column("currency", pl.String, "currency of the spend", "adapter", "ISO 4217", nullable=True),
@@ -290,11 +323,14 @@ REGISTRY: Final = Table(
     ),
 )
 
+_UNUSED: Final = ("quantization", "uptime", "discount", "reference", "licence", "tax", "valid_to")
+"""What the stages do not look at, and a record leaves in the captures."""
+
 STANDARDISED: Final = Table(
     "STANDARDISED",
     (
         Column("fixing_date", pl.Date, "the fixing the row is considered for", "select"),
-        *(c for c in OBSERVATIONS.columns if c.name not in ("reference", "licence", "tax", "valid_to")),
+        *(c for c in OBSERVATIONS.columns if c.name not in _UNUSED),
         Column("constituent", pl.String, "vendor/model by the registry; null: unmapped", "select", nullable=True),
         Column("host", pl.String, "vendor, host or router", "select", nullable=True),
         Column("source_tier", pl.Int64, "tier of the source and host; null: not allowed", "select", nullable=True),

@@ -52,3 +52,9 @@ CURRENCIES: Final = frozenset(
 DATE_KINDS: Final = ("declared", "first_seen", "undated")
 SCOPES: Final = ("router", "cloud", "provider", "own")
 TAXES: Final = ("excluded", "included", "unknown")
+
+ZONES: Final = frozenset(
+    "UTC Asia/Shanghai Asia/Tokyo Asia/Seoul Asia/Singapore Asia/Kolkata Asia/Dubai Europe/London Europe/Berlin "
+    "Europe/Paris America/New_York America/Chicago America/Los_Angeles".split()
+)
+"""Zones, as named in the tz database, in which a time of day may be quoted."""

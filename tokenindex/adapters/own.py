@@ -18,19 +18,23 @@ import polars as pl
 from .. import tables
 from ..exact import MONEY, SOURCE_MONEY
 from ..tables import REJECTS, UTC, Column, Table
-from ..units import CURRENCIES
+from ..units import CURRENCIES, ZONES
 from . import Adapter, Capture, Parsed
 from .reading import blank_to_null, exact_decimals, load_csv, shown, unreadable
 from .rows import overlapping, rejected
 
 _POLARS_FAILURES: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 _ADDED: Final = frozenset({"capture", "locator"})
+_NEEDED: Final = frozenset({"price", "tokens"})
+"""Columns that a file must have though a cell may be empty, because empty says something."""
 _REASONS: Final = {
     "price": "not_a_price",
     "rate": "not_a_rate",
     "spend": "not_an_amount",
     "time_from": "not_a_time",
     "time_to": "not_a_time",
+    "uptime": "not_a_share",
+    "discount": "not_a_share",
     "currency": "unknown_currency",
     "base": "unknown_currency",
     "quote": "unknown_currency",
@@ -104,7 +108,7 @@ def _complete(cells: pl.DataFrame, table: Table, capture: Capture) -> pl.DataFra
     known = [column for column in table.columns if column.name not in _ADDED]
     names = {column.name for column in known}
     unknown = [name for name in cells.columns if name not in names]
-    needed = [column.name for column in known if not column.nullable or column.name == "price"]
+    needed = [column.name for column in known if not column.nullable or column.name in _NEEDED]
     missing = [name for name in needed if name not in cells.columns]
     if unknown or missing:
         parts = ["unknown column " + ", ".join(map(shown, unknown[:5]))] * bool(unknown)
@@ -186,10 +190,13 @@ def _faults(column: Column) -> list[_Fault]:
 _ROW_FAULTS: Final[dict[str, list[_Fault]]] = {
     "OBSERVATIONS": [
         (pl.col("time_from").is_null() != pl.col("time_to").is_null(), "not_a_time_window", "time_from"),
+        (pl.col("time_zone").is_not_null() & pl.col("time_from").is_null(), "not_a_time_window", "time_zone"),
+        (~pl.col("time_zone").is_in(sorted(ZONES)), "unknown_zone", "time_zone"),
         (pl.col("context_to") <= pl.col("context_from"), "empty_bracket", "context_to"),
         (pl.col("valid_to") <= pl.col("valid_from"), "ends_before_it_starts", "valid_to"),
     ],
     "VOLUMES": [
+        (pl.col("tokens").is_null() & pl.col("spend").is_null(), "missing_field", "tokens"),
         (pl.col("period_end") < pl.col("period_start"), "ends_before_it_starts", "period_end"),
         (pl.col("spend").is_not_null() & pl.col("currency").is_null(), "missing_field", "currency"),
     ],
