@@ -14,10 +14,11 @@ import polars as pl
 import pytest
 
 from tokenindex import determination as stages
+from tokenindex.constituents import count_usage, standardise
 from tokenindex.errors import DeterminationError
 from tokenindex.exact import NANO, PRICE_MAX, ROWS_MAX, TOKENS_MAX, WIDE, wide_sum
 from tokenindex.rules import RULES
-from tokenindex.selection import select, select_volumes
+from tokenindex.selection import select
 from tokenindex.store import Home
 
 PACKAGE = Path(stages.__file__).parent
@@ -162,20 +163,16 @@ def test_stages_append_columns_and_keep_rows() -> None:
     day = date(2026, 6, 20)
     methodology, inputs = home.methodology("tix-cn", day), home.inputs()
     grid = stages._grid(methodology, [day], stages._rebalances(methodology, [day]), known_at=home.known_at)
-    frames = [select(inputs, methodology, grid)]
-    frames.append(stages.standardise(frames[-1]))
+    frames = [select(inputs, methodology.inputs, methodology.measures.currency, grid)]
+    frames.append(standardise(frames[-1]))
     frames.append(stages.screen(frames[-1], methodology))
     _, pieces = stages.consolidate(frames[-1], methodology, inputs.universe(methodology), size=grid.size)
-    volumes = select_volumes(inputs, methodology, grid)
+    usage = count_usage(inputs, methodology.volumes, grid)
     later = [stages.spread(pieces, grid)]
     later.append(stages.relate(later[-1], methodology))
     later.append(stages.flag_outliers(later[-1], methodology))
     later.append(stages.accept(later[-1], methodology))
-    later.append(
-        later[-1].with_columns(
-            tokens=stages.lagged_tokens(later[-1], volumes, stages.windows(volumes, grid), methodology, grid)
-        )
-    )
+    later.append(later[-1].with_columns(tokens=usage.of(later[-1])))
     later.append(stages.weigh(later[-1], [], methodology, grid))
     for road in (frames, later):
         for before, after in itertools.pairwise(road):

@@ -17,11 +17,16 @@ import polars as pl
 
 from .errors import DeterminationError
 from .exact import NANO, PRICE_MAX, TOKENS_MAX, divide_columns
-from .methodology import Methodology
-from .selection import Grid, union
+from .methodology import Allowed, Methodology, Volumes
+from .selection import Grid, Inputs, select, select_volumes, union
 from .units import COMPONENTS, PER_MTOK
 
 _COMPONENT = pl.Enum(COMPONENTS)
+
+
+def standardised(inputs: Inputs, allowed: Allowed, currency: str, grid: Grid) -> pl.DataFrame:
+    """Return the observations in force with their standard price: what indices of the same inputs share."""
+    return standardise(select(inputs, allowed, currency, grid))
 
 
 def standardise(rows: pl.DataFrame) -> pl.DataFrame:
@@ -77,8 +82,9 @@ def consolidate(
     A piece is a run of dates over which no usable observation of a constituent changes. The pieces of every constituent of
     the universe cover the whole grid.
     """
-    names = universe.sort("constituent").with_row_index("code").with_columns(pl.col("code").cast(pl.Int64))
-    usable = rows.filter(pl.col("excluded_by").is_null()).join(names.select("constituent", "code"), on="constituent")
+    names = universe.with_columns(code=pl.int_range(pl.len()))
+    code = pl.lit(names["place"]).search_sorted(pl.col("place")).cast(pl.Int64)
+    usable = rows.filter(pl.col("excluded_by").is_null()).with_columns(code=code)
     # one number for a constituent and a position, and its rank among all ends of spells
     ends = {end: pl.col("code") * (size + 1) + pl.col(end) for end in ("i0", "i1")}
     whole = names.select(i0=pl.col("code") * (size + 1), i1=pl.col("code") * (size + 1) + size)
@@ -101,13 +107,13 @@ def consolidate(
 
 
 def _pieces(cuts: pl.Series, names: pl.DataFrame, *, size: int) -> pl.DataFrame:
-    """Return ``constituent, vendor, code, piece, i0, i1``, the pieces of each constituent in order."""
+    """Return ``code, i0, i1, piece, constituent, vendor, place``, the pieces of each constituent in order."""
     ends = pl.DataFrame({"cut": cuts}).select(
         code=pl.col("cut") // (size + 1), i0=pl.col("cut") % (size + 1), i1=pl.col("cut").shift(-1) % (size + 1)
     )
     pieces = ends.filter(pl.col("i0") < size).with_columns(piece=pl.int_range(pl.len()))
     return pieces.with_columns(
-        pl.lit(names[name]).gather(pl.col("code")).alias(name) for name in ("constituent", "vendor")
+        pl.lit(names[name]).gather(pl.col("code")).alias(name) for name in ("constituent", "vendor", "place")
     )
 
 
@@ -205,8 +211,33 @@ class Window:
     tokens: int
 
 
-def windows(volumes: pl.DataFrame, grid: Grid) -> list[Window]:
-    """Return the window of every date of the grid."""
+@dataclass(frozen=True)
+class Usage:
+    """The window of every date of a grid, and the tokens of each constituent in it.
+
+    `tokens` stands at ``place * size + i``; null where the window has too few complete days or none of its tokens.
+    """
+
+    windows: list[Window]
+    tokens: pl.Series
+
+    def of(self, constituents: pl.DataFrame) -> pl.Series:
+        """Return the tokens of `constituents`, one row a constituent and date."""
+        rows = pl.col("place") * len(self.windows) + pl.col("i")
+        tokens = constituents.select(tokens=pl.lit(self.tokens).gather(rows)).to_series()
+        if (tokens > TOKENS_MAX).any():
+            raise DeterminationError(f"a constituent has more than {TOKENS_MAX} tokens in one window")
+        return tokens.cast(pl.Int64)
+
+
+def count_usage(inputs: Inputs, rule: Volumes, grid: Grid) -> Usage:
+    """Return the complete volumes in the lagged window of every date."""
+    volumes = select_volumes(inputs, rule, grid)
+    window = _windows(volumes, grid)
+    return Usage(window, _tokens(volumes, window, rule, inputs.places, grid))
+
+
+def _windows(volumes: pl.DataFrame, grid: Grid) -> list[Window]:
     periods = volumes.lazy().select("period_start", "period_end", "i0", "i1").unique()
     days = periods.with_columns(day=pl.date_ranges("period_start", "period_end")).explode("day")
     complete = _running(union(days, on=["day"]).with_columns(days=1).collect(engine="in-memory"), "days", grid)
@@ -221,35 +252,18 @@ def _running(spells: pl.DataFrame, amount: str, grid: Grid) -> list[int]:
     return list(accumulate(begins.get(i, 0) - ends.get(i, 0) for i in range(grid.size)))
 
 
-def lagged_tokens(
-    constituents: pl.DataFrame,
-    volumes: pl.DataFrame,
-    window: Sequence[Window],
-    methodology: Methodology,
-    grid: Grid,
-) -> pl.Series:
-    """Return the tokens of each constituent in the window of each date, in the order of `constituents`.
-
-    Null where the window has fewer complete days than `min_days`, or no tokens of the constituent.
-    """
-    codes = constituents.filter(pl.col("i") == 0).select("constituent", "code")
-    counted = volumes.filter("counted").join(codes, on="constituent")
-    enough = pl.Series([w.days >= methodology.volumes.min_days for w in window], dtype=pl.Boolean)
+def _tokens(volumes: pl.DataFrame, window: Sequence[Window], rule: Volumes, places: int, grid: Grid) -> pl.Series:
+    counted = volumes.filter(pl.col("counted") & pl.col("place").is_not_null())
     # half the width is twice as fast, where no total can leave it
     narrow = (counted["tokens"].cast(pl.Int128).sum() or 0) < 2**63
     amount = pl.col("tokens").cast(pl.Int64 if narrow else pl.Int128)
-    begins = counted.select(row=pl.col("code") * grid.size + pl.col("i0"), change=amount)
+    begins = counted.select(row=pl.col("place") * grid.size + pl.col("i0"), change=amount)
     # a spell that lasts ends on the first row of the next constituent, so one running total serves them all
-    ends = counted.select(row=pl.col("code") * grid.size + pl.col("i1"), change=amount * -1)
+    ends = counted.select(row=pl.col("place") * grid.size + pl.col("i1"), change=amount * -1)
     changes = pl.concat([begins, ends]).group_by("row").agg(pl.col("change").sum())
-    changes = changes.filter(pl.col("row") < len(constituents))
-    total = (
-        pl.zeros(len(constituents), dtype=changes["change"].dtype, eager=True)
-        .scatter(changes["row"], changes["change"])
-        .cum_sum()
-    )
-    there = (pl.lit(total) > 0) & pl.lit(enough).gather(pl.col("i"))
-    tokens = constituents.select(tokens=pl.when(there).then(pl.lit(total))).to_series()
-    if (tokens > TOKENS_MAX).any():
-        raise DeterminationError(f"a constituent has more than {TOKENS_MAX} tokens in one window")
-    return tokens.cast(pl.Int64)
+    changes = changes.filter(pl.col("row") < places * grid.size)
+    total = pl.zeros(places * grid.size, dtype=changes["change"].dtype, eager=True)
+    total = total.scatter(changes["row"], changes["change"]).cum_sum()
+    enough = pl.Series([w.days >= rule.min_days for w in window], dtype=pl.Boolean)
+    days = pl.lit(enough).gather(pl.int_range(pl.len()) % grid.size)
+    return total.to_frame("tokens").select(pl.when((pl.col("tokens") > 0) & days).then("tokens")).to_series()

@@ -22,20 +22,19 @@ from .basket import Basket, Note, Priced, basket_table, form_baskets, rebalance_
 from .constituents import (
     accept,
     consolidate,
+    count_usage,
     flag_outliers,
-    lagged_tokens,
     relate,
     screen,
     spread,
-    standardise,
-    windows,
+    standardised,
 )
 from .errors import DeterminationError
 from .exact import NANO, divide_columns, money, step_of
 from .fixings import fix, in_basket, weigh
 from .methodology import Methodology
 from .rules.formulas import FixedBasket
-from .selection import SCREENED, Grid, Inputs, select, select_volumes
+from .selection import SCREENED, Grid, Inputs
 from .tables import CONSTITUENTS, ELEMENTARY, QUOTE_KEY, STANDARDISED
 
 
@@ -74,16 +73,15 @@ def determine(
     before = _before(earlier, methodology, inputs, dates, known_at=known_at)
     rebalances = _rebalances(methodology, dates, after=before[0])
     grid = _grid(methodology, dates, rebalances, known_at=known_at)
-    rows = screen(standardise(select(inputs, methodology, grid)), methodology)
+    rows = screen(inputs.once(standardised, methodology.inputs, methodology.measures.currency, grid), methodology)
     elementary, pieces = consolidate(rows, methodology, inputs.universe(methodology), size=grid.size)
-    volumes = select_volumes(inputs, methodology, grid)
-    window = windows(volumes, grid)
+    usage = inputs.once(count_usage, methodology.volumes, grid)
     prices = flag_outliers(relate(spread(pieces, grid), methodology), methodology)
-    priced = accept(prices, methodology).with_columns(tokens=lagged_tokens(prices, volumes, window, methodology, grid))
+    priced = accept(prices, methodology).with_columns(tokens=usage.of(prices))
     baskets, notes = _baskets(methodology, rebalances, priced, grid, before=before)
     constituents = weigh(priced, baskets, methodology, grid)
     published = methodology.calendar.lookback(dates, length=methodology.carried)
-    fixings = fix(constituents, baskets, window, methodology, grid, published=published)
+    fixings = fix(constituents, baskets, usage.windows, methodology, grid, published=published)
     frames = Frames(inputs.quotes, rows, elementary, pieces, constituents, fixings)
     return Determination(methodology, tuple(sorted(set(dates))), known_at, tuple(baskets), tuple(notes), grid, frames)
 

@@ -10,16 +10,17 @@ that change with time (mapping, freshness, exchange rate) are spells too, and cu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
+from typing import Any, Final, TypeVar
 
 import polars as pl
 
 from .errors import InputDataError
 from .exact import divide_columns
-from .methodology import Methodology
+from .methodology import Allowed, Methodology, Volumes
 from .periods import Calendar
 from .tables import OBSERVATIONS, QUOTE_KEY, RATES, REGISTRY, SIGHTINGS, VOLUMES
 
@@ -41,6 +42,9 @@ SCREENED = (
 )
 """The columns of an observation that the stages look at; the others stay in `Inputs.quotes` under the same ``row``."""
 _NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+_KEPT: Final = 8
+"""Results that inputs keep for other indices of the same rules."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -55,10 +59,22 @@ class Inputs:
     sightings: pl.DataFrame = field(default_factory=SIGHTINGS.empty)
     rates: pl.DataFrame = field(default_factory=RATES.empty)
     registry: pl.DataFrame = field(default_factory=REGISTRY.empty)
+    _kept: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __repr__(self) -> str:
-        sizes = ", ".join(f"{len(getattr(self, name)):,} {name}" for name in self.__dataclass_fields__)
+        sizes = ", ".join(f"{len(getattr(self, f.name)):,} {f.name}" for f in fields(self) if f.repr)
         return f"<Inputs {sizes}>"
+
+    def once(self, make: Callable[..., T], *rules: Hashable) -> T:
+        """Return ``make(self, *rules)``, made once for the last few: indices that share rules share the work."""
+        key = (make, *rules)
+        if key not in self._kept:
+            made = make(self, *rules)
+            for oldest in list(self._kept)[: 1 - _KEPT]:
+                self._kept.pop(oldest, None)
+            self._kept[key] = made
+        found: T = self._kept[key]
+        return found
 
     @cached_property
     def quotes(self) -> pl.DataFrame:
@@ -69,22 +85,25 @@ class Inputs:
 
     @cached_property
     def usage(self) -> pl.DataFrame:
-        """The volumes in canonical order with the number of their series, and the constituent they are mapped to."""
+        """The volumes in canonical order with the number of their series, and the place of their constituent."""
         key = [*SELLER, "component", "service_tier", "period_start", "period_end"]
         ordered = (
             self.volumes.drop_nulls("tokens")
             .sort(*key, "known_at", "tokens", "capture", "locator")
             .with_row_index("row")
         )
-        facts = self.mapping.select(*SELLER, "constituent", "valid_from", "valid_to")
+        facts = self.mapping.select(*SELLER, "place", "valid_from", "valid_to")
         held = pl.col("period_start").is_between(pl.col("valid_from"), pl.col("valid_to"), closed="left")
         mapped = ordered.select("row", *SELLER, "period_start").join(facts, on=SELLER).filter(held)
         numbered = ordered.with_columns(series=pl.struct(key).rle_id())
-        return numbered.join(mapped.select("row", "constituent"), on="row", how="left", maintain_order="left")
+        return numbered.join(mapped.select("row", "place"), on="row", how="left", maintain_order="left")
 
     @cached_property
     def mapping(self) -> pl.DataFrame:
-        """The registry, refused if two rows map the same seller at the same time or contradict each other."""
+        """The registry with the place of each constituent in alphabetical order.
+
+        It is refused if two rows map the same seller at the same time or contradict each other.
+        """
         span = [pl.col("valid_from").fill_null(date.min), pl.col("valid_to").fill_null(date.max)]
         rows = self.registry.with_columns(span).sort(*SELLER, "valid_from")
         again = rows.filter(pl.col("valid_from") < pl.col("valid_to").shift(1).over(SELLER))
@@ -102,21 +121,26 @@ class Inputs:
                     expected="one constituent for a seller's spelling on a date",
                     remedy="correct the registry",
                 )
-        return rows
+        return rows.with_columns(place=pl.col("constituent").rank("dense").cast(pl.Int64) - 1)
+
+    @cached_property
+    def places(self) -> int:
+        """Number of constituents in the registry."""
+        return self.mapping["constituent"].n_unique()
 
     @cached_property
     def spelled(self) -> pl.DataFrame:
         """The mapping with rows of nulls for the times at which a seller's spelling is not mapped."""
         days = {"i0": pl.col("valid_from"), "i1": pl.col("valid_to")}
-        facts = self.mapping.lazy().select(*SELLER, "constituent", "vendor", "kind", "host", **days)
+        facts = self.mapping.lazy().select(*SELLER, "constituent", "place", "vendor", "kind", "host", **days)
         return tile(facts, on=SELLER, start=date.min, end=date.max).collect(engine="in-memory")
 
     def universe(self, methodology: Methodology) -> pl.DataFrame:
-        """Return ``constituent, vendor`` of every model of the registry that the methodology measures, once."""
+        """Return ``constituent, vendor, place`` of every model of the registry that the methodology measures, in order."""
         wanted = pl.col("kind").is_in(list(methodology.measures.kinds))
         if methodology.measures.vendors:
             wanted &= pl.col("vendor").is_in(list(methodology.measures.vendors))
-        return self.mapping.filter(wanted).select("constituent", "vendor").unique()
+        return self.mapping.filter(wanted).select("constituent", "vendor", "place").unique().sort("place")
 
     @cached_property
     def currencies(self) -> frozenset[str]:
@@ -222,22 +246,22 @@ def entered(rows: pl.LazyFrame, *, seen: pl.Expr, of: str, grid: Grid) -> pl.Laz
     return rows.with_columns(i0=grid.from_moment(seen)).with_columns(i1=until).filter(pl.col("i0") < pl.col("i1"))
 
 
-def select(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.DataFrame:
+def select(inputs: Inputs, allowed: Allowed, currency: str, grid: Grid) -> pl.DataFrame:
     """Return the observations in force on the grid as spells, with mapping, tier, freshness and exchange rate.
 
     Returns
     -------
     DataFrame
-        The columns `SCREENED`, ``row, i0, i1``, the registry's ``constituent, vendor, kind, host``, ``source_tier``,
+        The columns `SCREENED`, ``row, i0, i1``, the registry's ``constituent, place, vendor, kind, host``, ``source_tier``,
         ``withdrawn``, ``unseen`` and ``rate`` (nano index currency per unit of the price's currency).
     """
-    tiers = [{"source": p.source, "host": h, "source_tier": p.tier} for p in methodology.inputs.prices for h in p.hosts]
+    tiers = [{"source": p.source, "host": h, "source_tier": p.tier} for p in allowed.prices for h in p.hosts]
     schema = {"source": pl.String, "host": pl.String, "source_tier": pl.Int64}
     rows = _in_force(inputs, grid)
     rows = split(rows, _mapping(inputs, grid), on=SELLER).collect(engine="in-memory").lazy()
     mapped = split(rows.drop_nulls("constituent"), _withdrawals(inputs, grid), on=_SNAPSHOT)
-    mapped = split(mapped, _unseen(inputs, methodology, grid), on=["source"])
-    mapped = split(mapped, _rates(inputs, methodology, grid), on=["currency"])
+    mapped = split(mapped, _unseen(inputs, allowed, grid), on=["source"])
+    mapped = split(mapped, _rates(inputs, allowed, currency, grid), on=["currency"])
     mapped = mapped.join(pl.LazyFrame(tiers, schema=schema), on=["source", "host"], how="left")
     unmapped = rows.filter(pl.col("constituent").is_null())  # excluded whatever the other facts say
     facts = pl.concat([mapped, unmapped], how="diagonal").drop("known_at", *_SLIM).collect(engine="in-memory")
@@ -278,9 +302,9 @@ def _mapping(inputs: Inputs, grid: Grid) -> pl.LazyFrame:
     return inputs.spelled.lazy().with_columns(i0=grid.from_date(pl.col("i0")), i1=grid.from_date(pl.col("i1")))
 
 
-def _unseen(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.LazyFrame:
+def _unseen(inputs: Inputs, allowed: Allowed, grid: Grid) -> pl.LazyFrame:
     """Return the spells over which each source was looked at within the allowed number of days."""
-    beyond = timedelta(days=methodology.inputs.max_days_unseen + 1)
+    beyond = timedelta(days=allowed.max_days_unseen + 1)
     enters = pl.col("seen_at") if grid.known_at else pl.max_horizontal("seen_at", "known_at")
     fresh = visible(inputs.sightings, grid=grid).select(
         "source", i0=grid.from_moment(enters), i1=grid.from_date(pl.col("seen_at").dt.date() + beyond)
@@ -289,17 +313,17 @@ def _unseen(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.LazyFram
     return tile(merged, on=["source"], start=0, end=grid.size)
 
 
-def _rates(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.LazyFrame:
+def _rates(inputs: Inputs, allowed: Allowed, currency: str, grid: Grid) -> pl.LazyFrame:
     """Return nano index currency per unit of every other currency, as a cross of two reference rates of one day.
 
     A rate enters when its day was first published, corrected or not, and holds for `max_rate_age_days` or until the next.
     """
-    currency, limit = methodology.measures.currency, timedelta(days=methodology.inputs.max_rate_age_days)
+    limit = timedelta(days=allowed.max_rate_age_days)
     unit = pl.LazyFrame({"currency": [currency], "i0": [0], "i1": [grid.size], "rate": [10**9]})
     if inputs.currencies <= {currency}:
         return unit
-    allowed = (pl.col("source") == methodology.inputs.rates) & (pl.col("rate_date") >= grid.dates[0] - limit)
-    legs = _legs(visible(inputs.rates, grid=grid).filter(allowed), grid).collect(engine="in-memory").lazy()
+    wanted = (pl.col("source") == allowed.rates) & (pl.col("rate_date") >= grid.dates[0] - limit)
+    legs = _legs(visible(inputs.rates, grid=grid).filter(wanted), grid).collect(engine="in-memory").lazy()
     ours = legs.filter(pl.col("quote") == currency).select("base", "rate_date", ours="nano", ours_known="known_at")
     order = ["quote", "rate_date", "ours_known", "ours", "known_at", "nano", "base"]
     cross = legs.filter(pl.col("quote") != currency).join(ours, on=["base", "rate_date"]).sort(order)
@@ -328,16 +352,15 @@ def _legs(rates: pl.LazyFrame, grid: Grid) -> pl.LazyFrame:
     return pl.concat([ordered, own])
 
 
-def select_volumes(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.DataFrame:
+def select_volumes(inputs: Inputs, rule: Volumes, grid: Grid) -> pl.DataFrame:
     """Return the complete volumes of the allowed sources as spells of the dates whose window they belong to.
 
     Returns
     -------
     DataFrame
-        ``constituent`` (null where unmapped), ``period_start, period_end, tokens, i0, i1`` and ``counted``: the tokens are
+        ``place`` (null where unmapped), ``period_start, period_end, tokens, i0, i1`` and ``counted``: the tokens are
         of an allowed class of service.
     """
-    rule = methodology.volumes
     sources = list(rule.sources)
     again = pl.col("contained_in").is_in(sources).fill_null(False)
     rows = visible(inputs.usage, grid=grid).filter(
@@ -351,7 +374,7 @@ def select_volumes(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.D
     first = grid.from_date(pl.col("period_end") + timedelta(days=rule.lag_days))
     after = grid.from_date(pl.col("period_start") + timedelta(days=rule.lag_days + rule.window_days))
     spells = rows.filter(~pl.col("partial")).select(
-        "constituent",
+        "place",
         "period_start",
         "period_end",
         "tokens",
