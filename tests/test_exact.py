@@ -76,19 +76,19 @@ def test_decimal_text_is_read_exactly_or_refused(text: str, expected: str | None
 @given(st.lists(st.integers(1, 10**12), min_size=1, max_size=30), st.integers(1, 10**9))
 def test_apportion_hands_out_the_whole_total(parts: list[int], total: int) -> None:
     shares = [Fraction(part, sum(parts)) for part in parts]
-    given_out = apportion(shares, total=total)
+    given_out = apportion(parts, total=total)
     assert sum(given_out) == total
     assert all(abs(n - share * total) < 1 for n, share in zip(given_out, shares, strict=True))
 
 
 def test_apportion_keeps_within_the_room() -> None:
-    thirds = [Fraction(1, 3)] * 3
+    thirds = [7, 7, 7]
     assert apportion(thirds, total=10) == [4, 3, 3]
     assert apportion(thirds, total=10, room=[3, 4, 4]) == [3, 4, 3]
     with pytest.raises(ValueError, match="room"):
         apportion(thirds, total=10, room=[3, 3, 3])
-    with pytest.raises(ValueError, match="one"):
-        apportion([Fraction(1, 3)], total=10)
+    with pytest.raises(ValueError, match="zero"):
+        apportion([0], total=10)
 
 
 @given(st.integers(0, 10**15), st.integers(0, 9))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
+from functools import cached_property
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -68,10 +69,15 @@ class Basket:
     members: tuple[Member, ...]
     divisor: int = 0
 
-    @property
+    @cached_property
     def base_cost(self) -> int:
         """Cost of the basket on the announcement date, in 1e-15 index currency."""
         return sum(m.quantity * m.base_price for m in self.members)
+
+    @cached_property
+    def quantity(self) -> int:
+        """All tokens in the basket."""
+        return sum(m.quantity for m in self.members)
 
     def cost(self, prices: dict[str, int]) -> Fraction | None:
         """Return the cost of the basket at `prices`; members without a price move as the others do, on average.
@@ -186,12 +192,11 @@ def _members(formula: FixedBasket, constituents: Sequence[Priced]) -> tuple[Memb
             f"of {len(constituents)} models {priced} had a price and {counted} a volume on the announcement date, none both"
         )
     vendor = {name: rows[name][0] for name in kept}
-    total = sum(spent[name] for name in kept)
     shares = capped_shares(
         {name: spent[name] for name in kept}, vendor=vendor, model_cap=formula.model_cap, vendor_cap=formula.vendor_cap
     )
     weights = _rounded(shares, vendor, formula)
-    uncapped = apportion([Fraction(spent[name], total) for name in kept], total=NANO)
+    uncapped = apportion([spent[name] for name in kept], total=NANO)
     members = [
         Member(name, vendor[name], rows[name][2], rows[name][1], free, weights[name], quantity)
         for name, free in zip(kept, uncapped, strict=True)
@@ -207,16 +212,16 @@ def _members(formula: FixedBasket, constituents: Sequence[Priced]) -> tuple[Memb
     return tuple(members)
 
 
-def _rounded(shares: dict[str, Fraction], vendor: dict[str, str], formula: FixedBasket) -> dict[str, int]:
-    """Return the shares in nano, summing to one, and still within both caps: first by vendor, then by model."""
+def _rounded(shares: dict[str, int], vendor: dict[str, str], formula: FixedBasket) -> dict[str, int]:
+    """Return nano shares in proportion to `shares`, summing to one and within both caps: by vendor, then by model."""
     names = sorted(shares, key=lambda name: (vendor[name], name))
     groups = [(g, list(members)) for g, members in groupby(names, key=lambda name: vendor[name])]
     cap = int(formula.model_cap * NANO)
-    of_vendor = [sum((shares[name] for name in members), Fraction(0)) for _, members in groups]
+    of_vendor = [sum(shares[name] for name in members) for _, members in groups]
     room = [min(int(formula.vendor_cap * NANO), cap * len(members)) for _, members in groups]
     rounded: dict[str, int] = {}
-    for total, share, (_, members) in zip(apportion(of_vendor, total=NANO, room=room), of_vendor, groups, strict=True):
-        parts = apportion([shares[name] / share for name in members], total=total, room=[cap] * len(members))
+    for total, (_, members) in zip(apportion(of_vendor, total=NANO, room=room), groups, strict=True):
+        parts = apportion([shares[name] for name in members], total=total, room=[cap] * len(members))
         rounded |= dict(zip(members, parts, strict=True))
     return rounded
 

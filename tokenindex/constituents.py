@@ -94,16 +94,12 @@ def consolidate(
     cuts = cuts.unique().sort()
     # the last cut of a constituent begins no piece: as many as there are constituents before
     rank = {end: pl.lit(cuts).search_sorted(number).cast(pl.Int64) - pl.col("code") for end, number in ends.items()}
-    members = usable.select(
-        pl.col("component").cast(_COMPONENT),
-        "source",
-        "source_tier",
-        "standard_price",
-        piece=pl.int_ranges(rank["i0"], rank["i1"]),
-    ).explode("piece")
+    facts = ("source", "source_tier", "standard_price")
+    spans = usable.select(*facts, kind=_kind(pl.col("component")), piece=pl.int_ranges(rank["i0"], rank["i1"]))
+    members = spans.explode("piece").select(*facts, quote=pl.col("piece") * len(COMPONENTS) + pl.col("kind"))
     pieces = _pieces(cuts, names, size=size)
-    elementary = _elementary(methodology.consolidation(members, ["piece", "component"]), pieces, methodology)
-    return elementary, _blend(elementary, pieces)
+    elementary = _elementary(methodology.consolidation(members, "quote"), pieces, methodology)
+    return elementary, _blend(elementary, pieces, methodology)
 
 
 def _pieces(cuts: pl.Series, names: pl.DataFrame, *, size: int) -> pl.DataFrame:
@@ -117,6 +113,11 @@ def _pieces(cuts: pl.Series, names: pl.DataFrame, *, size: int) -> pl.DataFrame:
     )
 
 
+def _kind(component: pl.Expr) -> pl.Expr:
+    """Return the number of a component; with the piece it makes the number of a quote."""
+    return component.cast(_COMPONENT).to_physical().cast(pl.Int64)
+
+
 def _elementary(found: pl.DataFrame, pieces: pl.DataFrame, methodology: Methodology) -> pl.DataFrame:
     """Return every component of the blend for every piece, with a declared stand-in where a component is not sold."""
     blend = methodology.blend
@@ -124,44 +125,44 @@ def _elementary(found: pl.DataFrame, pieces: pl.DataFrame, methodology: Methodol
         {"component": list(blend.mix), "parts": list(blend.mix.values())},
         schema={"component": _COMPONENT, "parts": pl.Int64},
     ).with_columns(instead=pl.Series([blend.instead.get(name) for name in blend.mix], dtype=_COMPONENT))
-    needed = pieces.select("constituent", "piece").join(parts, how="cross")
-    own = needed.join(found, on=["piece", "component"], how="left", maintain_order="left")
-    other = own.join(
-        found,
-        left_on=["piece", "instead"],
-        right_on=["piece", "component"],
-        how="left",
-        suffix="_other",
-        maintain_order="left",
-    )
-    absent = pl.col("quotes").is_null()
+    needed = pieces.select("constituent", "piece").join(parts, how="cross", maintain_order="left_right")
+    numbers = pl.lit(found["quote"])
+
+    def place_of(component: str) -> pl.Expr:
+        wanted = pl.col("piece") * len(COMPONENTS) + _kind(pl.col(component))
+        at = numbers.search_sorted(wanted, side="left")
+        return pl.when(numbers.gather(at, null_on_oob=True) == wanted).then(at)
+
+    needed = needed.with_columns(own=place_of("component"), other=place_of("instead"))
+    imputed = pl.col("own").is_null() & pl.col("other").is_not_null()
     facts = ["price", "source_tier", "quotes", "agreeing", "sources", "excluded_by"]
-    return other.select(
+    at = pl.coalesce("own", "other")
+    return needed.select(
         "constituent",
         "piece",
         "component",
         "parts",
-        pl.when(absent & pl.col("quotes_other").is_not_null()).then("instead").alias("imputed_from"),
-        *(pl.when(absent).then(f"{fact}_other").otherwise(fact).alias(fact) for fact in facts),
+        pl.when(imputed).then("instead").alias("imputed_from"),
+        *(pl.lit(found[fact]).gather(at).alias(fact) for fact in facts),
     ).with_columns(excluded_by=pl.when(pl.col("quotes").is_null()).then(pl.lit("not_quoted")).otherwise("excluded_by"))
 
 
-def _blend(elementary: pl.DataFrame, pieces: pl.DataFrame) -> pl.DataFrame:
+def _blend(elementary: pl.DataFrame, pieces: pl.DataFrame, methodology: Methodology) -> pl.DataFrame:
     """Return the pieces with the blended price: :math:`Σ parts · price / Σ parts`; null if a component lacks a price."""
-    blended = elementary.group_by("piece").agg(
-        total=(pl.col("price").cast(pl.Int128) * pl.col("parts")).sum(),
-        parts=pl.col("parts").sum(),
-        missing=pl.col("price").null_count(),
-        source_tier=pl.col("source_tier").max(),
-        sources=pl.col("sources").min(),
-        excluded_by=pl.col("excluded_by").drop_nulls().sort().first(),
+    parts = methodology.blend.mix.values()
+
+    def each(fact: str) -> list[pl.Expr]:  # one column a component: they stand in the order of the mix in every piece
+        return [pl.col(fact).gather_every(len(parts), offset) for offset in range(len(parts))]
+
+    prices = [price.cast(pl.Int128) * n for price, n in zip(each("price"), parts, strict=True)]
+    total = pl.sum_horizontal(*prices, ignore_nulls=False)
+    blended = elementary.select(
+        pl.max_horizontal(each("source_tier")),
+        pl.min_horizontal(each("sources")),
+        pl.min_horizontal(each("excluded_by")),
+        price=divide_columns(total, pl.lit(sum(parts), dtype=pl.Int128)).cast(pl.Int64),
     )
-    mean = divide_columns(pl.col("total"), pl.col("parts")).cast(pl.Int64)
-    return (
-        pieces.join(blended, on="piece", how="left", maintain_order="left")
-        .with_columns(price=pl.when(pl.col("missing") == 0).then(mean))
-        .drop("total", "parts", "missing")
-    )
+    return pieces.hstack(blended)
 
 
 def spread(pieces: pl.DataFrame, grid: Grid) -> pl.DataFrame:

@@ -113,13 +113,13 @@ def wide_sum(*factors: pl.Expr) -> pl.Expr:
     return product.sum()
 
 
-def apportion(shares: Sequence[Fraction], *, total: int, room: Sequence[int] | None = None) -> list[int]:
-    """Return integers that sum to `total`, as near to ``share * total`` as whole numbers come (largest remainder).
+def apportion(parts: Sequence[int], *, total: int, room: Sequence[int] | None = None) -> list[int]:
+    """Return integers that sum to `total`, as near to proportional as whole numbers come (largest remainder).
 
     Parameters
     ----------
-    shares : sequence of Fraction
-        Non-negative, summing to one.
+    parts : sequence of int
+        Non-negative, not all zero; the result is in proportion to them.
     total : int
         The sum to hand out.
     room : sequence of int, optional
@@ -128,15 +128,19 @@ def apportion(shares: Sequence[Fraction], *, total: int, room: Sequence[int] | N
     Raises
     ------
     ValueError
-        If the shares do not sum to one or there is not enough room.
+        If all parts are zero or there is not enough room.
     """
-    if sum(shares) != 1:
-        raise ValueError("shares must sum to one")
-    exact = [share * total for share in shares]
-    whole = [int(number) for number in exact]
-    order = sorted(range(len(shares)), key=lambda i: (whole[i] - exact[i], i))
+    sum_of_parts = sum(parts)
+    if sum_of_parts <= 0:
+        raise ValueError("nothing to apportion to: all parts are zero")
+    whole, rest = [], []
+    for part in parts:
+        quotient, remainder = divmod(part * total, sum_of_parts)
+        whole.append(quotient)
+        rest.append(remainder)
     missing = total - sum(whole)
-    fractional = [i for i in order if whole[i] < exact[i]]
+    order = sorted(range(len(parts)), key=lambda i: (-rest[i], i))
+    fractional = [i for i in order if rest[i]]
     for i in fractional + order:  # the second round is reached only where room is short
         if missing and (room is None or whole[i] < room[i]):
             whole[i] += 1

@@ -135,7 +135,7 @@ def _figures(fact: dict[str, Any], basket: Basket | None, methodology: Methodolo
         row["price"] = divide(cost, quantity * step) * step
     else:
         there, whole = int(fact["base"]), basket.base_cost
-        cost, quantity = cost * whole, sum(m.quantity for m in basket.members) * there
+        cost, quantity = cost * whole, basket.quantity * there
         row["price"] = divide(cost, quantity * step) * step
         row["level"] = level_of(cost, there * basket.divisor, step=step_of(methodology.publication.level_decimals))
     row["coverage"] = divide(int(fact["fresh"]) * NANO, int(fact["all_weight"]))

@@ -1,26 +1,35 @@
 """Caps: exact shares that keep a limit for each model and each vendor.
 
-*Reads* expenditures as integers. *Writes* fractions that sum to one. *Never* rounds.
+*Reads* expenditures as integers. *Writes* integers in proportion to the shares. *Never* rounds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from math import lcm
+from typing import NamedTuple
 
 
 class CapsInfeasible(ValueError):
     """No shares can meet the caps: there are too few models or vendors."""
 
 
+class _Filled(NamedTuple):
+    """The models at the cap; all others have `rate` times their expenditure."""
+
+    capped: frozenset[str]
+    rate: Fraction
+
+
 def capped_shares(
     expenditure: Mapping[str, int], *, vendor: Mapping[str, str], model_cap: Fraction, vendor_cap: Fraction
-) -> dict[str, Fraction]:
-    """Return shares proportional to expenditure, except where a cap binds; what a cap cuts off goes to the rest pro rata.
+) -> dict[str, int]:
+    """Return integers in proportion to expenditure, except where a cap binds; what it cuts off goes to the rest pro rata.
 
-    The shares are :math:`w_i = \\min(c_m, λ_g e_i)` with :math:`λ_g = λ` for a vendor below its cap, and
-    :math:`λ_g ≤ λ` such that the vendor's shares sum to :math:`c_v` otherwise; :math:`λ` makes all shares sum to one.
-    They exist if and only if :math:`\\sum_g \\min(c_v, n_g c_m) ≥ 1`, and are unique then.
+    The share of a model is its integer over the sum of all: :math:`w_i = \\min(c_m, λ_g e_i)` with :math:`λ_g = λ` for a
+    vendor below its cap, and :math:`λ_g ≤ λ` such that the vendor's shares sum to :math:`c_v` otherwise; :math:`λ` makes
+    all shares sum to one. They exist if and only if :math:`\\sum_g \\min(c_v, n_g c_m) ≥ 1`, and are unique then.
 
     Parameters
     ----------
@@ -45,25 +54,44 @@ def capped_shares(
             f"{len(expenditure)} models of {len(groups)} vendors can hold {room} of the weight under caps of "
             f"{model_cap} a model and {vendor_cap} a vendor"
         )
-    full: dict[str, dict[str, Fraction]] = {}
+    full: dict[str, _Filled] = {}
     while True:
-        open_models = {m: expenditure[m] for g, models in groups.items() if g not in full for m in models}
-        left = Fraction(1) - sum((s for shares in full.values() for s in shares.values()), Fraction(0))
-        shares = _fill(open_models, total=left, cap=model_cap)
-        over = [g for g, ms in groups.items() if g not in full and sum(shares[m] for m in ms) > vendor_cap]
+        left = {g: models for g, models in groups.items() if g not in full}
+        filled = _fill(
+            {m: expenditure[m] for models in left.values() for m in models},
+            total=1 - vendor_cap * len(full),
+            cap=model_cap,
+        )
+        over = [g for g, models in left.items() if _held(models, expenditure, filled, model_cap) > vendor_cap]
         if not over:
-            return {m: s for part in (*full.values(), shares) for m, s in part.items()}
+            break
         for g in over:
             full[g] = _fill({m: expenditure[m] for m in groups[g]}, total=vendor_cap, cap=model_cap)
+    whole = lcm(model_cap.denominator, *(f.rate.denominator for f in (filled, *full.values())))
+    return {
+        m: int(model_cap * whole) if m in f.capped else expenditure[m] * int(f.rate * whole)
+        for g, models in groups.items()
+        for f in (full.get(g, filled),)
+        for m in models
+    }
 
 
-def _fill(expenditure: Mapping[str, int], *, total: Fraction, cap: Fraction) -> dict[str, Fraction]:
+def _fill(expenditure: Mapping[str, int], *, total: Fraction, cap: Fraction) -> _Filled:
     """Return shares of `total` proportional to expenditure, none above `cap`; the caller leaves room enough."""
     capped: set[str] = set()
-    while True:
-        free = sum(e for m, e in expenditure.items() if m not in capped)
-        left = total - cap * len(capped)
-        over = {m for m, e in expenditure.items() if m not in capped and left * e > cap * free}
+    free = sum(expenditure.values())
+    while free:
+        rate = (total - cap * len(capped)) / free
+        most = cap // rate
+        over = [m for m, e in expenditure.items() if e > most and m not in capped]
         if not over:
-            return {m: cap if m in capped else left * Fraction(e, free) for m, e in expenditure.items()}
-        capped |= over
+            return _Filled(frozenset(capped), rate)
+        capped.update(over)
+        free -= sum(expenditure[m] for m in over)
+    return _Filled(frozenset(capped), Fraction(0))
+
+
+def _held(models: list[str], expenditure: Mapping[str, int], filled: _Filled, cap: Fraction) -> Fraction:
+    """Return the share of all `models` together."""
+    capped = filled.capped.intersection(models)
+    return cap * len(capped) + filled.rate * sum(expenditure[m] for m in models if m not in capped)

@@ -12,7 +12,7 @@ import polars as pl
 
 from ..exact import NANO, rescale
 
-Consolidate = Callable[[pl.DataFrame, list[str]], pl.DataFrame]
+Consolidate = Callable[[pl.DataFrame, str], pl.DataFrame]
 
 
 def tiered_lower_median(*, agreement: Decimal, min_agreeing: Decimal) -> Consolidate:
@@ -32,31 +32,37 @@ def tiered_lower_median(*, agreement: Decimal, min_agreeing: Decimal) -> Consoli
     Returns
     -------
     callable
-        ``(rows, keys) -> frame``: one row a group with ``price`` (null without agreement), ``source_tier``, ``quotes``
-        (observations in the tier), ``agreeing``, ``sources`` (distinct sources among the agreeing) and ``excluded_by``.
+        ``(rows, key) -> frame``, in the order of the key: one row a group with ``price`` (null without agreement),
+        ``source_tier``, ``quotes`` (observations in the tier), ``agreeing``, ``sources`` (distinct sources among the
+        agreeing) and ``excluded_by``.
     """
     near, share = rescale(agreement, scale=9), rescale(min_agreeing, scale=9)
     if not (0 <= near <= NANO and 0 <= share < NANO):
         raise ValueError("agreement must lie between 0 and 1, min_agreeing too and below 1")
 
-    def consolidate(rows: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
-        ordered = rows.sort([*keys, "source_tier", "standard_price", "source"])
-        best = ordered.filter(pl.col("source_tier") == pl.col("source_tier").min().over(keys))
-        median = best.group_by(keys, maintain_order=True).agg(
-            pl.col("standard_price").get((pl.len() - 1) // 2).alias("median"),
-            pl.col("source_tier").first(),
-            pl.len().cast(pl.Int64).alias("quotes"),
+    def consolidate(rows: pl.DataFrame, key: str) -> pl.DataFrame:
+        ordered = rows.sort(key, "source_tier", "standard_price").with_columns(run=pl.col(key).rle_id())
+        begins = pl.col("run").ne_missing(pl.col("run").shift())
+        lowest = pl.when(begins).then("source_tier").forward_fill()
+        best = ordered.filter(pl.col("source_tier") == lowest).with_row_index("at")
+        groups = best.group_by("run", maintain_order=True).agg(
+            pl.col(key, "source_tier", "at").first(), quotes=pl.len()
         )
-        distance = (pl.col("standard_price") - pl.col("median")).abs().cast(pl.Int128)
-        agrees = distance * NANO <= pl.col("median").cast(pl.Int128) * near
-        agreeing = (
-            best.join(median.select(*keys, "median"), on=keys, how="left")
-            .filter(agrees)
-            .group_by(keys)
-            .agg(pl.len().cast(pl.Int64).alias("agreeing"), pl.col("source").n_unique().cast(pl.Int64).alias("sources"))
-        )
+        middle = pl.col("at") + (pl.col("quotes") - 1) // 2
+        groups = groups.with_columns(median=pl.lit(best["standard_price"]).gather(middle))
+        median = pl.lit(groups["median"]).gather("run")
+        distance = (pl.col("standard_price") - median).abs().cast(pl.Int128)
+        agreeing = best.filter(distance * NANO <= median.cast(pl.Int128) * near)
+        counts = agreeing.group_by("run", maintain_order=True).agg(
+            agreeing=pl.len().cast(pl.Int64), sources=pl.col("source").n_unique().cast(pl.Int64)
+        )  # a median agrees with itself, so every run is there
         enough = pl.col("agreeing").cast(pl.Int128) * NANO > pl.col("quotes").cast(pl.Int128) * share
-        return median.join(agreeing, on=keys, how="left", maintain_order="left").with_columns(
+        return groups.hstack(counts.drop("run")).select(
+            key,
+            "source_tier",
+            "quotes",
+            "agreeing",
+            "sources",
             price=pl.when(enough).then("median"),
             excluded_by=pl.when(~enough).then(pl.lit("sources_disagree")),
         )

@@ -60,11 +60,13 @@ def robust_z(*, cutoff: Decimal, floor: Decimal, confirming_sources: int) -> Out
     if not (0 < bound <= 1000 * NANO and 0 < least <= 1000 * NANO):
         raise ValueError("cutoff and floor must be above 0 and at most 1000")
     x = pl.col("log_relative")
-    distance = (x - x.quantile(0.5, interpolation="lower").over("i").cast(pl.Int64)).abs().cast(pl.Int128)
-    mad = distance.cast(pl.Int64).quantile(0.5, interpolation="lower").over("i").cast(pl.Int128)
+    median = x.quantile(0.5, interpolation="lower").cast(pl.Int64)
+    mad = (x - median).abs().quantile(0.5, interpolation="lower").cast(pl.Int128)
     smallest = pl.lit(least * MAD_TO_SIGMA.denominator, dtype=pl.Int128)
     scale = pl.max_horizontal(mad * MAD_TO_SIGMA.numerator, smallest)
-    far = distance * (MAD_TO_SIGMA.denominator * NANO) > scale * bound
+    # a whole number exceeds a quotient exactly if it exceeds its floor
+    limit = (scale * bound // (MAD_TO_SIGMA.denominator * NANO)).cast(pl.Int64)
+    far = (x - median.over("i")).abs() > limit.over("i")
     return Outlier("robust_z", far & _unconfirmed(confirming_sources))
 
 
