@@ -247,14 +247,14 @@ def test_tables_that_are_not_as_they_were_written_are_made_again(empty: Home, pr
     empty.ingest(prices, **FACTS)
     good = empty.inputs()
     (folder,) = (empty.path / "tables").iterdir()
-    path = folder / "observations.parquet"
+    path = folder / "observations.arrow"
     whole = path.read_bytes()
     for spoilt in (None, b"", whole[:-7], b"junk", bytes([*whole[:-99], whole[-99] ^ 1, *whole[-98:]])):
         path.unlink(missing_ok=True)
         if spoilt is not None:
             path.write_bytes(spoilt)
         assert same(empty.inputs(), good)
-    good.observations.clear().write_parquet(path)
+    good.observations.clear().write_ipc(path)
     assert same(empty.inputs(), good)
 
 

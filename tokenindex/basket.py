@@ -149,7 +149,8 @@ def form_baskets(
     baskets = list(after)
     notes: list[Note] = []
     for announced, day in dates:
-        prices = {c.constituent: c.used for c in on(day) if c.used is not None}
+        there = on(day)
+        prices = {c.constituent: c.used for c in there if c.used is not None}
         level = formula.base_level if day == formula.base_date else baskets and baskets[-1].level(prices, step=step)
         try:
             members = _members(formula, on(announced))
@@ -158,7 +159,7 @@ def form_baskets(
             continue
         new = Basket(len(baskets), announced, day, members)
         cost = new.cost(prices)
-        thin = baskets and not _publishable(baskets[-1], on(day), rungs)
+        thin = baskets and not _publishable(baskets[-1], there, rungs)
         if not level or cost is None or thin:
             notes.append(Note(day, "the date has no calculated level to link it with"))
             continue

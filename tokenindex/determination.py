@@ -168,7 +168,7 @@ def _baskets(
     baskets, notes = form_baskets(
         methodology.formula,
         rebalances,
-        on=lambda day: [Priced(*row) for row in dated[(positions[day],)].iter_rows()],
+        on=lambda day: [Priced._make(row) for row in dated[(positions[day],)].rows()],
         after=before[0],
         rungs=methodology.waterfall,
         step=step_of(methodology.publication.level_decimals),

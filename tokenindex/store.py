@@ -182,11 +182,11 @@ class Home:
         listed = folder / "sha256.txt"
         if not listed.is_file() or version != adapter(capture.adapter).version:
             return None
-        held = {path.stem: path.read_bytes() for path in sorted(folder.glob("*.parquet"))}
+        held = {path.stem: path.read_bytes() for path in sorted(folder.glob("*.arrow"))}
         if listed.read_bytes() != _digests(held):
             return None
         tables = {table.name.lower(): table for table in Parsed().tables()}
-        return Parsed(**{name: tables[name].conform(pl.read_parquet(content)) for name, content in held.items()})
+        return Parsed(**{name: tables[name].conform(pl.read_ipc(content)) for name, content in held.items()})
 
     def _intact(self, capture: Capture) -> bytes:
         path = self.path / "captures" / capture.name
@@ -267,9 +267,9 @@ class Home:
         for table, frame in parsed.tables().items():
             if len(frame):
                 buffer = io.BytesIO()
-                frame.write_parquet(buffer)
+                frame.write_ipc(buffer)
                 held[table.name.lower()] = buffer.getvalue()
-                _write(folder / f"{table.name.lower()}.parquet", buffer.getvalue())
+                _write(folder / f"{table.name.lower()}.arrow", buffer.getvalue())
         _write(folder / "sha256.txt", _digests(held))
 
     def _list(self, capture: Capture, version: str) -> None:
@@ -374,7 +374,7 @@ def _short(name: str) -> str:
 
 
 def _digests(held: dict[str, bytes]) -> bytes:
-    lines = [f"{hashlib.sha256(content).hexdigest()}  {name}.parquet\n" for name, content in sorted(held.items())]
+    lines = [f"{hashlib.sha256(content).hexdigest()}  {name}.arrow\n" for name, content in sorted(held.items())]
     return "".join(lines).encode()
 
 

@@ -62,6 +62,10 @@ class Table:
 
     def empty(self) -> pl.DataFrame:
         """Return a frame with no rows."""
+        return self._empty.clone()
+
+    @cached_property
+    def _empty(self) -> pl.DataFrame:
         return pl.DataFrame(schema=self.schema)
 
     def frame(self, rows: Sequence[dict[str, Any]]) -> pl.DataFrame:

@@ -50,22 +50,35 @@ def _parse(content: bytes, capture: Capture, table: Table) -> tuple[pl.DataFrame
     """Return the typed rows of `table`, and the rejects."""
     read = _parquet if content.startswith(b"PAR1") else _lines
     cells, locators = read(content, capture)
-    cells = _complete(cells, table, capture).with_columns(locators.alias("locator"), capture=pl.lit(capture.sha256))
-    columns = [column for column in table.columns if column.name not in _ADDED]
+    _refuse_columns(cells, table, capture)
+    columns = [column for column in table.columns if column.name in cells.columns]
+    absent = [column for column in table.columns if column.name not in (*cells.columns, *_ADDED)]
+    cells = cells.with_columns(
+        locators.alias("locator"),
+        *(pl.lit(None, dtype=column.dtype).alias(column.name) for column in absent),
+        capture=pl.lit(capture.sha256),
+    )
     typed = cells.with_columns(_typed(column, cells[column.name]) for column in columns)
     faults = [fault for column in columns for fault in _faults(column)] + _ROW_FAULTS.get(table.name, [])
     known_at = pl.lit(capture.known_at).cast(UTC)  # a file holds nothing that became known after it
     faults.append((pl.col("known_at") > known_at, "known_after_capture", "known_at"))
-    text = {column.name: cells[column.name].alias(f"text of {column.name}") for column in columns}
-    reason = pl.coalesce(pl.when(bad).then(pl.lit(why)) for bad, why, _ in faults)
-    found = pl.coalesce(pl.when(bad).then(pl.col(f"text of {name}").fill_null("")) for bad, _, name in faults)
-    judged = typed.with_columns(text.values()).with_columns(reason=reason, found=found)
-    bad = judged.filter(pl.col("reason").is_not_null())
-    rejects = bad.select("reason", pl.col("found").str.slice(0, 80), "capture", "locator")
+    judged = typed.with_columns(
+        *(cells[column.name].alias(f"text of {column.name}") for column in columns),
+        *(pl.lit(None, dtype=pl.String).alias(f"text of {column.name}") for column in absent),
+    )
+    wrong = judged.select(pl.any_horizontal(bad for bad, _, _ in faults).fill_null(False)).to_series()
+    rejects = _rejects(judged.filter(wrong), faults) if wrong.any() else REJECTS.empty()
     if cells.is_empty():
         nothing = {"reason": "empty_snapshot", "found": "", "capture": capture.sha256, "locator": ""}
         rejects = REJECTS.frame([nothing])
-    return table.conform(judged.filter(pl.col("reason").is_null())), rejects
+    return table.conform(judged.filter(~wrong)), rejects
+
+
+def _rejects(rows: pl.DataFrame, faults: list[_Fault]) -> pl.DataFrame:
+    """Return each row with the first of its faults."""
+    reason = pl.coalesce(pl.when(bad).then(pl.lit(why)) for bad, why, _ in faults)
+    found = pl.coalesce(pl.when(bad).then(pl.col(f"text of {name}").fill_null("")) for bad, _, name in faults)
+    return rows.select("capture", "locator", reason=reason, found=found.str.slice(0, 80)).select(REJECTS.schema.names())
 
 
 def _lines(content: bytes, capture: Capture) -> tuple[pl.DataFrame, pl.Series]:
@@ -82,7 +95,7 @@ def _parquet(content: bytes, capture: Capture) -> tuple[pl.DataFrame, pl.Series]
         found = pq.read_table(pa.BufferReader(content), use_threads=False)
         found.validate(full=True)
         frame = pl.DataFrame(pa.Table.from_arrays(found.columns, names=found.column_names))
-        cells = frame.select(blank_to_null(_as_text(column, capture)) for column in frame)
+        cells = blank_to_null(frame.select(_as_text(column, capture) for column in frame))
     except (pa.ArrowException, OSError, ValueError, TypeError, OverflowError, *_POLARS_FAILURES) as wrong:
         what = f"the Parquet file is broken: {shown(str(wrong))}"
         raise unreadable(capture, what, expected="a Parquet file") from None
@@ -103,8 +116,8 @@ def _as_text(column: pl.Series, capture: Capture) -> pl.Series:
     raise unreadable(capture, f"the column {shown(column.name)!r} is {kind}", expected=expected)
 
 
-def _complete(cells: pl.DataFrame, table: Table, capture: Capture) -> pl.DataFrame:
-    """Return the columns of `table` as text; a nullable column that is left out is null."""
+def _refuse_columns(cells: pl.DataFrame, table: Table, capture: Capture) -> None:
+    """Refuse a file with an unknown column or without a needed one; a nullable column may be left out."""
     known = [column for column in table.columns if column.name not in _ADDED]
     names = {column.name for column in known}
     unknown = [name for name in cells.columns if name not in names]
@@ -116,8 +129,6 @@ def _complete(cells: pl.DataFrame, table: Table, capture: Capture) -> pl.DataFra
         optional = ", ".join(column.name for column in known if column.name not in needed)
         expected = f"the columns {', '.join(needed)}" + (f" and, optionally, {optional}" if optional else "")
         raise unreadable(capture, "; ".join(parts), expected=expected)
-    added = [pl.lit(None, dtype=pl.String).alias(name) for name in sorted(names - set(cells.columns))]
-    return cells.with_columns(added)
 
 
 def _typed(column: Column, texts: pl.Series) -> pl.Expr:

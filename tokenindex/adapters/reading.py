@@ -109,19 +109,16 @@ def load_csv(content: bytes, capture: Capture) -> tuple[pl.DataFrame, pl.Series]
     twice = [name for name in cells.columns if re.fullmatch(r".+_duplicated_\d+", name)]
     if twice:  # so does polars call a name that it meets again
         raise unreadable(capture, f"a column stands twice: {shown(twice[0])}", expected="each column once")
-    cells = cells.select(blank_to_null(column) for column in cells)
+    cells = blank_to_null(cells)
     breaks = pl.sum_horizontal(pl.all().str.count_matches("\n", literal=True).fill_null(0))
     lines = cells.select(pl.int_range(pl.len()) + 2 + breaks.cum_sum().shift(fill_value=0)).to_series()
     written = cells.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
     return cells.filter(written), lines.filter(written)
 
 
-def blank_to_null(texts: pl.Series) -> pl.Series:
-    """Return `texts` with null in place of empty text.
-
-    Foreign columns are taken as series: in ``pl.col`` a name such as ``*`` stands for other columns.
-    """
-    return texts.set(texts == "", None)
+def blank_to_null(texts: pl.DataFrame) -> pl.DataFrame:
+    """Return columns of text with null in place of empty text."""
+    return texts.select(pl.when(pl.all() != "").then(pl.all()))
 
 
 def exact_decimals(texts: pl.Series) -> pl.Series:
