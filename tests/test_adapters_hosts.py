@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from test_adapters import KNOWN, RAW, SEEN, counted, fixture, quotes, read, real, reasons, snapshot
+from test_adapters import KNOWN, SEEN, counted, fixture, quotes, read, real, reasons, snapshot
 
 from tokenindex.adapters import Parsed
 from tokenindex.adapters.reading import moment
@@ -598,4 +598,3 @@ def test_real_token_price_index() -> None:
         ("the token-price-index/litellm", day(24, 5), True),
         ("the token-price-index/openrouter", day(24, 5), True),
     ]
-    assert RAW.is_dir()
