@@ -26,7 +26,7 @@ from .tables import OBSERVATIONS, QUOTE_KEY, RATES, REGISTRY, SIGHTINGS, VOLUMES
 
 SELLER = ("source", "provider", "model")
 _SLIM = (*SELLER, "capture", "currency")
-_SNAPSHOT = ("capture", "known_at")  # the same bytes may be seen again later
+_SNAPSHOT = ("source", "capture", "known_at")  # the same bytes may be seen again later
 SCREENED = (
     "source",
     "component",

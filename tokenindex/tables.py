@@ -211,7 +211,7 @@ OBSERVATIONS: Final = Table(
         Column("quantization", pl.String, "number format of the served weights", "adapter", nullable=True),
         Column(
             "uptime",
-            MONEY,
+            SOURCE_MONEY,
             "share of the last day in which the host answered",
             "adapter",
             "share",
@@ -221,7 +221,7 @@ OBSERVATIONS: Final = Table(
         ),
         Column(
             "discount",
-            MONEY,
+            SOURCE_MONEY,
             "share that the price already lies below list",
             "adapter",
             "share",

@@ -1,8 +1,8 @@
 """OpenRouter: the models list (prices, USD per token as text) and the daily rankings (tokens per model and day).
 
 *Reads* the JSON of the models list; the JSON or the CSV export of the rankings. *Writes* observations and one sighting
-from the list, volumes from the rankings. *Never* reads prices per image, request or search, and never corrects the
-float dust of the source.
+from the list, volumes from the rankings. *Never* takes a model's price for the price of a host: it is the one of the
+host that the router prefers at the moment.
 
 A model's own identifier is kept whole: ``:free`` and ``:batch`` also set the service tier. An alias whose target the
 source does not name is marked as alias of itself.
@@ -20,24 +20,10 @@ from typing import Any, Final
 from ..exact import TOKENS_MAX
 from ..tables import VOLUMES
 from . import Adapter, Capture, Parsed
+from .openrouter_pricing import add_prices
 from .reading import in_utc, load_csv, load_json, pointer, unreadable
 from .rows import Rows
 
-_COMPONENTS: Final = {
-    "prompt": "input",
-    "completion": "output",
-    "input_cache_read": "cache_read",
-    "input_cache_write": "cache_write",
-    "input_cache_write_1h": "cache_write_1h",
-    "internal_reasoning": "output_reasoning",
-    "audio": "input_audio",
-    "audio_output": "output_audio",
-    "input_audio_cache": "cache_read_audio",
-    "image_token": "input_image",
-    "image_output": "output_image",
-}
-_NO_TOKEN_PRICE: Final = frozenset({"image", "request", "web_search", "discount", "overrides", "min_prompt_tokens"})
-_TIERS: Final = {"free": "free", "batch": "batch"}
 _DAY: Final = re.compile(r"[12]\d{3}-\d\d-\d\d", re.ASCII)
 _COUNT: Final = re.compile(r"-?\d{1,40}", re.ASCII)
 
@@ -59,7 +45,8 @@ def parse_models(content: bytes, capture: Capture) -> Parsed:
         elif not isinstance(pricing, dict):
             rows.reject("no_pricing", pricing, locator=pointer("data", number, "pricing"))
         else:
-            _pricing(rows, pricing, at=pointer("data", number, "pricing") + "/", model=name, alias_of=_alias_of(fields))
+            at = pointer("data", number, "pricing") + "/"
+            add_prices(rows, pricing, at=at, model=name, alias_of=_alias_of(fields))
     return rows.parsed()
 
 
@@ -77,24 +64,6 @@ def _alias_of(fields: dict[str, Any]) -> str | None:
         return slug
     name: str = fields["id"]
     return name if name.startswith("~") or target is not None else None
-
-
-def _service_tier(name: str) -> str:
-    return _TIERS.get(name.rpartition(":")[2], "standard") if ":" in name else "standard"
-
-
-def _pricing(rows: Rows, pricing: dict[str, Any], *, at: str, model: str, alias_of: str | None) -> None:
-    quotes = rows.quotes(pricing, names=_COMPONENTS, ignored=_NO_TOKEN_PRICE, at=at)
-    overrides = pricing.get("overrides")
-    for number, override in enumerate(overrides if isinstance(overrides, list) else []):
-        place = f"{at}overrides/{number}"
-        unknown = sorted(set(override) - set(_COMPONENTS) - _NO_TOKEN_PRICE) if isinstance(override, dict) else [""]
-        if unknown or "min_prompt_tokens" not in override:  # an unknown condition: the prices hold nobody knows when
-            rows.reject("unknown_field", ", ".join(unknown), locator=place)
-            continue
-        start = override["min_prompt_tokens"]
-        quotes += rows.quotes(override, names=_COMPONENTS, ignored=_NO_TOKEN_PRICE, at=f"{place}/", context_from=start)
-    rows.ladders(quotes, model=model, alias_of=alias_of, service_tier=_service_tier(model))
 
 
 @dataclass(frozen=True)
@@ -218,5 +187,5 @@ def _count(found: object) -> int | None:
     return number if (number := int(found)) <= TOKENS_MAX else None
 
 
-MODELS: Final = Adapter("openrouter-models", "1", parse_models, ("OBSERVATIONS", "SIGHTINGS"))
+MODELS: Final = Adapter("openrouter-models", "2", parse_models, ("OBSERVATIONS", "SIGHTINGS"))
 RANKINGS: Final = Adapter("openrouter-rankings", "1", parse_rankings, ("VOLUMES",))

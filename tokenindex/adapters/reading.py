@@ -10,13 +10,15 @@ import json
 import re
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
 from ..errors import InputDataError
 from ..exact import SOURCE_MONEY, parse_decimal
 from . import Capture
+
+_MOMENT: Final = re.compile(r"[12]\d{3}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d))?", re.ASCII)
 
 
 def shown(found: object) -> str:
@@ -152,6 +154,19 @@ def unreadable(capture: Capture, found: str, *, expected: str) -> InputDataError
         expected=f"{expected} as read by the adapter {capture.adapter!r}",
         remedy="capture the file again, or name the adapter that reads it; nothing was stored",
     )
+
+
+def moment(found: object) -> datetime | None:
+    """Return the moment that `found` writes, in UTC; a plain date is its midnight. Null if it writes neither.
+
+    The years 1000 to 2999 are read: no price was seen before or after.
+    """
+    if not isinstance(found, str) or not _MOMENT.fullmatch(found):
+        return None
+    try:
+        return in_utc(datetime.fromisoformat(found if len(found) > 10 else f"{found}T00:00:00Z"))
+    except (ValueError, OverflowError):  # no such day or time, or no zone
+        return None
 
 
 def in_utc(moment: datetime) -> datetime:
