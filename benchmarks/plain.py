@@ -7,8 +7,8 @@ library is measured against, so it is written in the ordinary way and not slowed
 once, a date is a boolean filter, a sort, a merge and a few group-bys, and yesterday's figures are kept from step to step.
 
 It leaves out what the library does besides: reasons of every row left out, percentiles, volume coverage, tier weights,
-exactness, the record; and complete snapshots, overlapping volume revisions per cut-off and formulas other than
-`fixed_basket`.
+exactness, the record; and complete snapshots, overlapping volume revisions per cut-off, formulas other than
+`fixed_basket`, and prices by hour or by a length of prompt that the workload reaches (no input of the benchmarks has them).
 """
 
 from __future__ import annotations
@@ -166,17 +166,15 @@ class Plain:
         """Return which rows pass the screens of the document."""
         blend = self.document["blend"]
         passed = rows["component"].isin([*blend["mix"], *blend["instead"].values()])
+        longest = max(prompts["tokens"] for prompts in self.document["workload"]["prompts"])
+        long = rows["context_to"].isna() | (rows["context_to"] >= longest)
+        passed &= rows["time_from"].isna() & (rows["context_from"] == 0) & long
         for screen in self.document["screens"]:
             match screen["rule"]:
                 case "service_tier" | "region" | "date_kind" as column:
                     passed &= rows[column].isin(screen["allowed"])
                 case "not_alias":
                     passed &= rows["alias_of"].isna()
-                case "all_day":
-                    passed &= rows["time_from"].isna()
-                case "prompt_length":
-                    long = rows["context_to"].isna() | (rows["context_to"] >= screen["tokens"])
-                    passed &= (rows["context_from"] < screen["tokens"]) & long
                 case "positive_price":
                     passed &= rows["price"] > 0
                 case "price_bounds":

@@ -20,11 +20,15 @@ SCREENS = (
     'rule = "region"\nallowed = ["", "eu"]',
     'rule = "date_kind"\nallowed = ["declared", "first_seen"]',
     'rule = "not_alias"',
-    'rule = "all_day"',
-    'rule = "prompt_length"\ntokens = 8000',
     'rule = "positive_price"',
     'rule = "price_bounds"\nlowest = 0.001\nhighest = 2000',
 )
+WORKLOADS = (
+    ((8000, 1, 1, 1),),
+    ((2000, 3, 0, 1), (8000, 5, 1, 2), (12000, 1, 4, 0)),
+    ((1000, 7, 1, 1), (128000, 2, 3, 5)),
+)
+"""Lengths of prompts with the parts of input, cache read and output used with them."""
 UNITS = {"per_token": 6, "per_1k_tokens": 3, "per_1m_tokens": 0, "cents_per_token": 4}
 
 
@@ -85,6 +89,11 @@ def markets(draw: Any, *, late_rates: bool = False) -> Market:
         component=first if component == "first" else "",
         inputs=world.tables(),
     )
+
+
+def _prompts(length: int, input: int, cache_read: int, output: int) -> str:
+    parts = f"input = {input}, cache_read = {cache_read}, output = {output}"
+    return f"[[workload.prompts]]\ntokens = {length}\nparts = {{ {parts} }}\n"
 
 
 def _document(draw: Any, *, calendar: dict[str, Any], mix: str, fixed: bool) -> str:
@@ -193,6 +202,12 @@ lag_days = {draw(st.integers(1, 4))}
 min_days = {draw(st.integers(1, min(window, 4)))}
 
 {newline.join(f"[[screens]]{newline}{screen}" for screen in screens)}
+
+[workload]
+name = "invented"
+measured = "Invented."
+
+{newline.join(_prompts(*row) for row in draw(st.sampled_from(WORKLOADS)))}
 
 [blend]
 measured = "Invented."
@@ -354,7 +369,12 @@ class _World:
             "context_from": 0,
             "context_to": None,
             "time_from": None,
+            "marginal": None,
             "time_to": None,
+            "time_zone": None,
+            "quantization": None,
+            "uptime": None,
+            "discount": None,
             "alias_of": None,
             "price": price,
             "currency": currency,
@@ -374,7 +394,7 @@ class _World:
         pick = random.Random(f"{row['model']}{row['component']}{self.length}{self.models}")
         if pick.random() > 0.2 * self.trouble:
             return [row]
-        kind = pick.randrange(8)
+        kind = pick.randrange(12)
         double = row["price"] * 2
         if kind == 0:
             return [{**row, "context_to": 7999}, {**row, "context_from": 7999, "price": double, "locator": "long"}]
@@ -390,6 +410,20 @@ class _World:
             return [row, {**row, "time_from": "00:30:00", "time_to": "08:30:00", "price": double}]
         if kind == 6:
             return [{**row, "date_kind": "undated"}]
+        if kind == 8:  # two windows, one past midnight, in the zone of the seller
+            morning = {"time_from": "09:00:00", "time_to": "12:00:00", "time_zone": "Asia/Shanghai"}
+            night = {"time_from": "22:00:00", "time_to": "02:30:07", "time_zone": "Asia/Shanghai"}
+            return [row, {**row, **morning, "price": double}, {**row, **night, "price": row["price"] / 4}]
+        if kind == 9:  # windows without a price for the rest of the day, or with one for all of it
+            other = {"time_from": "18:00:00", "time_to": pick.choice(["06:00:00", "05:00:00"])}
+            return [{**row, "time_from": "06:00:00", "time_to": "18:00:00"}, {**row, **other, "price": double}]
+        if kind == 10:  # only the tokens beyond cost more
+            first = {**row, "context_to": 3000, "marginal": True}
+            return [first, {**row, "context_from": 3000, "marginal": True, "price": double, "locator": "beyond"}]
+        if kind == 11:  # a bracket is missing, or has hours of its own
+            upper = {**row, "context_from": 5000, "price": double, "locator": "long"}
+            hours = {"time_from": "00:00:00", "time_to": "08:00:00", "price": row["price"]}
+            return [{**row, "context_to": 5000}, *pick.choice([[], [upper], [upper, {**upper, **hours}]])]
         return [row, {**row, "component": "cache_write", "price": double}]
 
     def _spoilt(self, price: Decimal) -> Decimal | None:

@@ -9,6 +9,7 @@ Amounts are whole numbers of 1e-9 ("nano"); rows are dictionaries with the names
 
 from __future__ import annotations
 
+import itertools
 import math
 from bisect import bisect_left
 from collections import defaultdict
@@ -21,18 +22,9 @@ from typing import Any
 NANO = 10**9
 LARGEST = 10**6 * NANO
 FACTORS = {"per_token": 10**6, "per_1k_tokens": 10**3, "per_1m_tokens": 1, "cents_per_token": 10**4}
-QUOTE = (
-    "source",
-    "provider",
-    "model",
-    "component",
-    "service_tier",
-    "region",
-    "context_from",
-    "time_from",
-    "time_to",
-    "time_zone",
-)
+OFFER = ("source", "provider", "model", "component", "service_tier", "region")
+QUOTE = (*OFFER, "context_from", "time_from", "time_to", "time_zone")
+DAY = 86_400
 Row = Mapping[str, Any]
 
 
@@ -305,6 +297,8 @@ class Reference:
             return "withdrawn"
         if row["unseen"]:
             return "source_unseen"
+        if not any(served(row, length) for length, _ in self.prompts(row["component"])):
+            return "prompt_length"
         for screen in self.document["screens"]:
             reason = screened(row, screen)
             if reason:
@@ -335,14 +329,35 @@ class Reference:
                 if (constituent, component) not in usable and component in self.instead:
                     taken = self.instead[component]
                 if (constituent, taken) in usable:
-                    facts = self._consolidated(usable[constituent, taken])
+                    facts = self._consolidated(self._offers(usable[constituent, taken], taken))
                     facts["imputed_from"] = None if taken == component else taken
                 else:
                     facts = {"price": None, "excluded_by": "not_quoted", "imputed_from": None}
                 found[constituent, component] = facts
         return found
 
+    def prompts(self, component: str) -> list[tuple[int, Fraction]]:
+        """Return the lengths of prompts and the share of the tokens of the component that each is used with."""
+        parts = [(p["tokens"], p["parts"].get(component, 0)) for p in self.document["workload"]["prompts"]]
+        total = sum(part for _, part in parts)
+        return [(length, Fraction(part, total)) for length, part in parts if part]
+
+    def _offers(self, rows: Sequence[Row], component: str) -> list[Row]:
+        """Return one row an offer with the price of the workload; an offer that leaves something open is left out."""
+        offers: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+        for row in rows:
+            offers[tuple(row[name] for name in OFFER)].append(row)
+        found = []
+        for quotes in offers.values():
+            price = workload_price(quotes, self.prompts(component))
+            if price is not None:
+                found.append({**quotes[0], "standard_price": price})
+        return found
+
     def _consolidated(self, rows: Sequence[Row]) -> dict[str, Any]:
+        if not rows:
+            nothing = {"price": None, "source_tier": None, "excluded_by": "incomplete_offer"}
+            return nothing | {"quotes": 0, "agreeing": 0, "sources": 0}
         rule = self.document["consolidation"]
         tier = min(row["source_tier"] for row in rows)
         quoted = [row for row in rows if row["source_tier"] == tier]
@@ -730,6 +745,43 @@ def standard_price(price: Decimal | None, unit: str, rate: int | None) -> int | 
     return None if abs(size) > LARGEST or abs(converted) > LARGEST else converted
 
 
+def clock(text: str) -> int:
+    """Return the seconds since midnight of ``HH:MM:SS``."""
+    hours, minutes, seconds = map(int, text.split(":"))
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def holds_at(row: Row, second: int) -> bool:
+    """Return whether a quote for some hours holds at a second of the day."""
+    start, end = clock(row["time_from"]), clock(row["time_to"])
+    return start <= second < end if start < end else second >= start or second < end
+
+
+def served(row: Row, length: int) -> int:
+    """Return how many tokens of a prompt of `length` tokens the quote is paid for."""
+    end = length if row["context_to"] is None else min(length, row["context_to"])
+    if row["marginal"]:
+        return max(0, end - row["context_from"])
+    return length if row["context_from"] < length == end else 0
+
+
+def workload_price(quotes: Sequence[Row], prompts: Sequence[tuple[int, Fraction]]) -> int | None:
+    """Return the mean over prompts and hours of what the quotes of an offer cost; None if one is not covered."""
+    hourly = [q for q in quotes if q["time_from"] is not None]
+    edges = sorted({0, DAY} | {clock(q[end]) for q in hourly for end in ("time_from", "time_to")})
+    cost = Fraction(0)
+    for start, end in itertools.pairwise(edges):
+        now = [q for q in hourly if holds_at(q, start)]
+        replaced = {q["context_from"] for q in now}
+        now += [q for q in quotes if q["time_from"] is None and q["context_from"] not in replaced]
+        for length, share in prompts:
+            if sum(served(q, length) for q in now) != length:
+                return None
+            paid = sum(served(q, length) * q["standard_price"] for q in now)
+            cost += share * Fraction(end - start, DAY) * Fraction(paid, length)
+    return half_even(cost)
+
+
 def screened(row: Row, screen: Row) -> str | None:
     """Return the reason code of the screen, or None if the row passes it."""
     name = screen["rule"]
@@ -741,12 +793,6 @@ def screened(row: Row, screen: Row) -> str | None:
         return "date_kind" if row["date_kind"] not in screen["allowed"] else None
     if name == "not_alias":
         return "alias" if row["alias_of"] is not None else None
-    if name == "all_day":
-        return "time_window" if row["time_from"] is not None else None
-    if name == "prompt_length":
-        length = screen["tokens"]
-        inside = row["context_from"] < length and (row["context_to"] is None or length <= row["context_to"])
-        return None if inside else "prompt_length"
     if name == "positive_price":
         return "not_positive" if row["price"] <= 0 else None
     assert name == "price_bounds"

@@ -38,6 +38,7 @@ ORDER = (
     "methodology",
     "adapters",
     "selection",
+    "offers",
     "basket",
     "constituents",
     "fixings",

@@ -242,9 +242,9 @@ EXPECTED_STATES = (
     *("carried constituent", "outlier in use of an older price", "two baskets", "a basket skipped"),
     *("outlier: fixed_cutoff", "outlier: robust_z", "outlier: unconfirmed_jump"),
     *("model cap binds", "vendor cap binds", "more candidates than places", "imputed", "several quotes"),
-    *("elementary: None", "elementary: not_quoted", "elementary: sources_disagree"),
+    *("elementary: None", "elementary: not_quoted", "elementary: sources_disagree", "elementary: incomplete_offer"),
     *("row: None", "row: unmapped", "row: not_in_universe", "row: source_not_allowed", "row: component_not_used"),
-    *("row: withdrawn", "row: source_unseen", "row: service_tier", "row: region", "row: alias", "row: time_window"),
+    *("row: withdrawn", "row: source_unseen", "row: service_tier", "row: region", "row: alias"),
     *("row: prompt_length", "row: date_kind", "row: not_positive", "row: price_bounds", "row: no_exchange_rate"),
     "row: price_too_large",
 )
@@ -313,6 +313,10 @@ lag_days = 1
 min_days = 1
 [[screens]]
 rule = "positive_price"
+[workload]
+name = "one length"
+measured = "Invented."
+prompts = [{ tokens = 1000, parts = { output = 1 } }]
 [blend]
 measured = "Invented."
 mix = { output = 1 }
@@ -388,6 +392,7 @@ def quote(model: str, price: str | None, day: int, *, currency: str = "USD", cap
     """Return one price, valid from and known at noon of its day."""
     row = {"source": "alpha", "provider": "p", "model": model, "component": "output", "service_tier": "standard"}
     row |= {"region": "", "context_from": 0, "context_to": None, "time_from": None, "time_to": None, "alias_of": None}
+    row |= {"marginal": None, "time_zone": None, "quantization": None, "uptime": None, "discount": None}
     row |= {"price": None if price is None else Decimal(price), "currency": currency, "unit": "per_1m_tokens"}
     row |= {"tax": "excluded", "valid_from": at(day), "valid_to": None, "date_kind": "declared", "known_at": at(day)}
     return row | {"reference": None, "licence": None, "capture": capture, "locator": ""}
@@ -431,6 +436,57 @@ def test_capped_shares_of_the_textbook(case: str) -> None:
     assert whole_weights(shares, list(vendors), list(vendors.values()), **caps) == nanos
     parts = library_shares(dict(zip(vendors, spent, strict=True)), vendor=vendors, **caps)
     assert [Fraction(part, sum(parts.values())) for part in parts.values()] == shares
+
+
+SHANGHAI = {"time_zone": "Asia/Shanghai"}
+BY_HOUR_AND_LENGTH = {
+    # 2 USD for 17 hours, 4 USD for 7: 62 / 24
+    "hours": (
+        ({}, "2"),
+        ({"time_from": "09:00:00", "time_to": "12:00:00", **SHANGHAI}, "4"),
+        ({"time_from": "14:00:00", "time_to": "18:00:00", **SHANGHAI}, "4"),
+        2_583_333_333,
+    ),
+    # two hours past midnight at half the price: (22 * 2 + 2 * 1) / 24
+    "midnight": (({}, "2"), ({"time_from": "23:00:00", "time_to": "01:00:00"}, "1"), 1_916_666_667),
+    # a quarter of the tokens with prompts of 1,000 tokens at 1 USD, the rest with 4,000 at 3 USD
+    "brackets": (({"context_to": 2000}, "1"), ({"context_from": 2000}, "3"), 2_500_000_000),
+    # of the long prompts half the tokens cost 1 USD, half 3: 1/4 * 1 + 3/4 * 2
+    "marginal": (
+        ({"context_to": 2000, "marginal": True}, "1"),
+        ({"context_from": 2000, "marginal": True}, "3"),
+        1_750_000_000,
+    ),
+    # the double price of the long prompts holds for half a day: 1/4 * 1 + 3/4 * (3 + 6) / 2
+    "both": (
+        ({"context_to": 2000}, "1"),
+        ({"context_from": 2000}, "3"),
+        ({"context_from": 2000, "time_from": "06:00:00", "time_to": "18:00:00"}, "6"),
+        3_625_000_000,
+    ),
+    "no long prompts": (({"context_to": 2000}, "1"), None),
+    "an hour without a price": (({"time_from": "00:00:00", "time_to": "23:00:00"}, "1"), None),
+    "windows that overlap": (
+        ({"time_from": "00:00:00", "time_to": "20:00:00"}, "1"),
+        ({"time_from": "12:00:00", "time_to": "20:00:00"}, "1"),
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BY_HOUR_AND_LENGTH)
+def test_one_price_out_of_hours_and_lengths(case: str) -> None:
+    """A quarter of the output tokens is used with prompts of 1,000 tokens, three quarters with 4,000."""
+    *quotes, expected = BY_HOUR_AND_LENGTH[case]
+    rows = small_inputs({"x": 1000})
+    rows["observations"] = [{**quote("x", price, -5), **facts} for facts, price in quotes]
+    lengths = "{ tokens = 1000, parts = { output = 1 } }, { tokens = 4000, parts = { output = 3 } }"
+    text = SMALL.replace("{ tokens = 1000, parts = { output = 1 } }", lengths)
+    found = determine(load(text.encode(), where="SMALL"), library_inputs(rows), dates=[on(5)], known_at=None)
+    (elementary,) = found.elementary_on(on(5)).to_dicts()
+    agreed(text, rows, [5])
+    assert (elementary["price"] and nano(elementary["price"])) == expected
+    assert elementary["excluded_by"] == (None if expected else "incomplete_offer")
 
 
 def test_caps_without_room() -> None:

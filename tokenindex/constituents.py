@@ -18,6 +18,7 @@ import polars as pl
 from .errors import DeterminationError
 from .exact import NANO, PRICE_MAX, TOKENS_MAX, divide_columns
 from .methodology import Allowed, Methodology, Volumes
+from .offers import alone, evaluate, reach
 from .selection import Grid, Inputs, select, select_volumes, union
 from .units import COMPONENTS, PER_MTOK
 
@@ -49,12 +50,13 @@ def standardise(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def screen(rows: pl.DataFrame, methodology: Methodology) -> pl.DataFrame:
-    """Append ``excluded_by``: the first reason that keeps a row out; null where it is used."""
+    """Append ``reach`` and ``excluded_by``: the first reason that keeps a row out; null where it is used."""
     vendors = list(methodology.measures.vendors)
     outside = ~pl.col("kind").is_in(list(methodology.measures.kinds))
     if vendors:
         outside |= ~pl.col("vendor").is_in(vendors)
     components = [*methodology.blend.mix, *methodology.blend.instead.values()]
+    rows = rows.with_columns(reach=reach(methodology.workload))
     reasons = [
         ("unmapped", pl.col("constituent").is_null()),
         ("not_in_universe", outside),
@@ -62,6 +64,7 @@ def screen(rows: pl.DataFrame, methodology: Methodology) -> pl.DataFrame:
         ("component_not_used", ~pl.col("component").is_in(components)),
         ("withdrawn", pl.col("withdrawn")),
         ("source_unseen", pl.col("unseen")),
+        ("prompt_length", pl.col("reach") == 0),
         *((s.reason, s.applies) for s in methodology.screens),
         ("no_exchange_rate", pl.col("rate").is_null()),
         ("price_too_large", pl.col("standard_price").is_null()),
@@ -95,10 +98,15 @@ def consolidate(
     # the last cut of a constituent begins no piece: as many as there are constituents before
     rank = {end: pl.lit(cuts).search_sorted(number).cast(pl.Int64) - pl.col("code") for end, number in ends.items()}
     facts = ("source", "source_tier", "standard_price")
-    spans = usable.select(*facts, kind=_kind(pl.col("component")), piece=pl.int_ranges(rank["i0"], rank["i1"]))
-    members = spans.explode("piece").select(*facts, quote=pl.col("piece") * len(COMPONENTS) + pl.col("kind"))
+    spans = usable.with_columns(kind=_kind(pl.col("component")), piece=pl.int_ranges(rank["i0"], rank["i1"]))
+    quote = pl.col("piece") * len(COMPONENTS) + pl.col("kind")
+    simple = alone(spans, methodology.workload)
+    members = spans.filter(simple).select(*facts, "kind", "piece").explode("piece").select(*facts, quote=quote)
+    if not simple.all():
+        parts = spans.filter(~simple).explode("piece").with_columns(quote=quote)
+        members = pl.concat([members, evaluate(parts, methodology.workload).select(members.columns)])
     pieces = _pieces(cuts, names, size=size)
-    elementary = _elementary(methodology.consolidation(members, "quote"), pieces, methodology)
+    elementary = _elementary(_consolidated(members, methodology), pieces, methodology)
     return elementary, _blend(elementary, pieces, methodology)
 
 
@@ -111,6 +119,25 @@ def _pieces(cuts: pl.Series, names: pl.DataFrame, *, size: int) -> pl.DataFrame:
     return pieces.with_columns(
         pl.lit(names[name]).gather(pl.col("code")).alias(name) for name in ("constituent", "vendor", "place")
     )
+
+
+def _consolidated(members: pl.DataFrame, methodology: Methodology) -> pl.DataFrame:
+    """Return one price a quote, in order; without one complete offer it is on sale and has none."""
+    priced = members.filter(pl.col("standard_price").is_not_null())
+    found = methodology.consolidation(priced, "quote")
+    if len(priced) == len(members):
+        return found
+    torn = members.filter(pl.col("standard_price").is_null()).select("quote", "source_tier").unique("quote", keep="any")
+    torn = torn.join(found, on="quote", how="anti").select(
+        "quote",
+        source_tier=pl.lit(None, dtype=pl.Int64),
+        quotes=pl.lit(0, dtype=pl.Int64),
+        agreeing=pl.lit(0, dtype=pl.Int64),
+        sources=pl.lit(0, dtype=pl.Int64),
+        price=pl.lit(None, dtype=pl.Int64),
+        excluded_by=pl.lit("incomplete_offer"),
+    )
+    return pl.concat([found, torn]).sort("quote")
 
 
 def _kind(component: pl.Expr) -> pl.Expr:

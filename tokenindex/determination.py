@@ -254,7 +254,7 @@ class Determination:
         """Return the STANDARDISED observations in force on one date, used or not, one row a quote."""
         i = self._position(day)
         rows = self.frames.rows.filter((pl.col("i0") <= i) & (pl.col("i1") > i))
-        rest = self.frames.quotes.drop(SCREENED)[rows["row"]].drop("row")
+        rest = self.frames.quotes.drop(*SCREENED, "offer")[rows["row"]].drop("row")
         public = rows.hstack(rest).with_columns(money("standard_price"), money("rate"), fixing_date=pl.lit(day))
         return STANDARDISED.conform(public).sort(*QUOTE_KEY, "constituent", nulls_last=True)
 

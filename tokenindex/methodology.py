@@ -13,10 +13,12 @@ import tomllib
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from datetime import date
 from decimal import Decimal
 from difflib import get_close_matches
+from functools import cached_property
+from math import lcm
 from typing import Any, Final
 
 from .errors import DeterminationError, MethodologyError
@@ -84,6 +86,33 @@ class Volumes:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Prompts:
+    """Prompts of one length, in tokens, and the parts of each component's tokens that are used with them."""
+
+    tokens: int
+    parts: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """The usage under which a price that depends on prompt length or hour is one number; evenly spread over the day."""
+
+    name: str
+    measured: str
+    prompts: tuple[Prompts, ...]
+
+    def total(self, component: str) -> int:
+        """Return the parts of all lengths together."""
+        return sum(p.parts.get(component, 0) for p in self.prompts)
+
+    @cached_property
+    def whole(self) -> int:
+        """The weight of a price that holds for every prompt; a multiple of every length and of every total."""
+        totals = (self.total(component) for component in {name for p in self.prompts for name in p.parts})
+        return lcm(*(p.tokens for p in self.prompts)) * lcm(*filter(None, totals))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Blend:
     """The mix of components of one million tokens (whole numbers), and which price a component without one takes."""
 
@@ -110,6 +139,7 @@ class Methodology:
     inputs: Allowed
     volumes: Volumes
     screens: tuple[Screen, ...]
+    workload: Workload
     blend: Blend
     consolidation: Consolidate
     outliers: tuple[Outlier, ...]
@@ -170,6 +200,7 @@ SECTIONS: Final[dict[str, Callable[..., Any]]] = {
     "calendar": Calendar,
     "inputs": Allowed,
     "volumes": Volumes,
+    "workload": Workload,
     "blend": Blend,
     "publication": Publication,
 }
@@ -182,6 +213,7 @@ ORDER: Final = (
     "inputs",
     "volumes",
     "screens",
+    "workload",
     "blend",
     "consolidation",
     "outliers",
@@ -327,8 +359,8 @@ def _typed(found: Any, wanted: Any, *, where: str) -> Any:
         return tuple(_typed(item, arguments[0], where=f"{where} {k + 1}") for k, item in enumerate(found))
     if origin is dict and isinstance(found, dict):
         return {key: _typed(item, arguments[1], where=f"{where} {key}") for key, item in found.items()}
-    if wanted is PriceInput:
-        return _build(PriceInput, found, where=where)
+    if isinstance(wanted, type) and is_dataclass(wanted):
+        return _build(wanted, found, where=where)
     if wanted is Decimal and isinstance(found, int) and not isinstance(found, bool):
         return Decimal(found)
     if isinstance(found, Decimal) and not found.is_finite():
@@ -343,6 +375,9 @@ _EXPECTED: Final = {
     "[[waterfall]]": "minimums first, then at most one carry_forward, then no_fixing as the last rung",
     "[blend] mix": "positive whole numbers of " + ", ".join(COMPONENTS),
     "[inputs] prices tier": "1, 2 or 3",
+    "[workload] prompts": "lengths of 1 to 10**9 tokens, the shortest first",
+    "[workload] parts": "whole numbers from 0, some above 0 for every component of the blend and every stand-in, whose "
+    "totals and lengths have a common multiple below 10**12",
     "[publication] price_decimals": "0 to 9",
     "[publication] level_decimals": "0 to 9",
     "[volumes] min_days": "1 to window_days",
@@ -353,6 +388,18 @@ def _falls(rungs: tuple[Rung, ...]) -> bool:
     """Return whether the rungs lead from calculated figures over a carried one to none."""
     ranks = [(Minimums, CarryForward, NoFixing).index(type(rung)) for rung in rungs]
     return ranks == sorted(ranks) and ranks.count(1) <= 1 and ranks.count(2) == 1 and ranks[0] == 0
+
+
+def _are_lengths(workload: Workload) -> bool:
+    lengths = [p.tokens for p in workload.prompts]
+    return bool(lengths) and lengths == sorted(set(lengths)) and lengths[0] >= 1 and lengths[-1] <= 10**9
+
+
+def _are_parts(workload: Workload, blend: Blend) -> bool:
+    needed = {*blend.mix, *blend.instead.values()}
+    counts = [n for p in workload.prompts for n in p.parts.values()]
+    named = {name for p in workload.prompts for name in p.parts} <= set(COMPONENTS)
+    return named and all(n >= 0 for n in counts) and all(workload.total(c) for c in needed) and workload.whole < 10**12
 
 
 def _checked(m: Methodology, *, where: str) -> Methodology:
@@ -373,6 +420,8 @@ def _checked(m: Methodology, *, where: str) -> Methodology:
         ("[blend] mix", m.blend.mix, set(m.blend.mix) <= set(COMPONENTS)),
         ("[blend] instead", m.blend.instead, set(m.blend.instead) <= set(m.blend.mix)),
         ("[blend] instead", m.blend.instead, set(m.blend.instead.values()) <= set(COMPONENTS)),
+        ("[workload] prompts", [p.tokens for p in m.workload.prompts], _are_lengths(m.workload)),
+        ("[workload] parts", [p.parts for p in m.workload.prompts], _are_parts(m.workload, m.blend)),
         ("[[waterfall]]", "in this order", _falls(m.waterfall)),
         ("[publication] price_decimals", m.publication.price_decimals, 0 <= m.publication.price_decimals <= 9),
         ("[publication] level_decimals", m.publication.level_decimals, 0 <= m.publication.level_decimals <= 9),

@@ -22,7 +22,7 @@ from .errors import InputDataError
 from .exact import divide_columns
 from .methodology import Allowed, Methodology, Volumes
 from .periods import Calendar
-from .tables import OBSERVATIONS, QUOTE_KEY, RATES, REGISTRY, SIGHTINGS, VOLUMES
+from .tables import OBSERVATIONS, OFFER_KEY, QUOTE_KEY, RATES, REGISTRY, SIGHTINGS, VOLUMES
 
 SELLER = ("source", "provider", "model")
 _SLIM = (*SELLER, "capture", "currency")
@@ -34,7 +34,9 @@ SCREENED = (
     "region",
     "context_from",
     "context_to",
+    "marginal",
     "time_from",
+    "time_to",
     "alias_of",
     "price",
     "unit",
@@ -78,10 +80,14 @@ class Inputs:
 
     @cached_property
     def quotes(self) -> pl.DataFrame:
-        """The observations in canonical order with the number of their quote."""
+        """The observations in canonical order with the numbers of their quote and of their offer.
+
+        An offer is what its quotes for several prompt lengths and hours make together.
+        """
         order = [*QUOTE_KEY, "valid_from", "known_at", "price", "capture", "locator"]
         ordered = self.observations.sort(order, nulls_last=True)
-        return ordered.with_columns(quote=pl.struct(QUOTE_KEY).rle_id()).with_row_index("row")
+        numbers = {"quote": pl.struct(QUOTE_KEY).rle_id(), "offer": pl.struct(OFFER_KEY).rle_id()}
+        return ordered.with_columns(**numbers).with_row_index("row")
 
     @cached_property
     def usage(self) -> pl.DataFrame:
@@ -252,8 +258,8 @@ def select(inputs: Inputs, allowed: Allowed, currency: str, grid: Grid) -> pl.Da
     Returns
     -------
     DataFrame
-        The columns `SCREENED`, ``row, i0, i1``, the registry's ``constituent, place, vendor, kind, host``, ``source_tier``,
-        ``withdrawn``, ``unseen`` and ``rate`` (nano index currency per unit of the price's currency).
+        The columns `SCREENED`, ``offer, row, i0, i1``, the registry's ``constituent, place, vendor, kind, host``,
+        ``source_tier, withdrawn``, ``unseen`` and ``rate`` (nano index currency per unit of the price's currency).
     """
     tiers = [{"source": p.source, "host": h, "source_tier": p.tier} for p in allowed.prices for h in p.hosts]
     schema = {"source": pl.String, "host": pl.String, "source_tier": pl.Int64}
@@ -265,7 +271,7 @@ def select(inputs: Inputs, allowed: Allowed, currency: str, grid: Grid) -> pl.Da
     mapped = mapped.join(pl.LazyFrame(tiers, schema=schema), on=["source", "host"], how="left")
     unmapped = rows.filter(pl.col("constituent").is_null())  # excluded whatever the other facts say
     facts = pl.concat([mapped, unmapped], how="diagonal").drop("known_at", *_SLIM).collect(engine="in-memory")
-    observed = inputs.quotes.select(SCREENED)[facts["row"]]
+    observed = inputs.quotes.select(*SCREENED, "offer")[facts["row"]]
     gone = pl.col("price").is_null() | pl.col("ended") | pl.col("withdrawn").fill_null(False)
     return observed.hstack(facts).with_columns(withdrawn=gone, unseen=pl.col("unseen").fill_null(True))
 

@@ -179,13 +179,9 @@ def _provenance(owner: str) -> tuple[Column, ...]:
     )
 
 
+OFFER_KEY: Final = ("source", "provider", "model", "component", "service_tier", "region")
 QUOTE_KEY: Final = (
-    "source",
-    "provider",
-    "model",
-    "component",
-    "service_tier",
-    "region",
+    *OFFER_KEY,
     "context_from",
     "time_from",
     "time_to",

@@ -13,17 +13,15 @@ from .caps import capped_shares
 from .consolidation import tiered_lower_median
 from .formulas import fixed_basket, volume_weighted_mean
 from .outliers import confirmed_jump, fixed_cutoff, robust_z
-from .screens import all_day, date_kind, not_alias, positive_price, price_bounds, prompt_length, region, service_tier
+from .screens import date_kind, not_alias, positive_price, price_bounds, region, service_tier
 from .waterfall import carry_forward, minimums, no_fixing
 
 RULES: Final[dict[str, dict[str, Callable[..., Any]]]] = {
     "screen": {
-        "all_day": all_day,
         "date_kind": date_kind,
         "not_alias": not_alias,
         "positive_price": positive_price,
         "price_bounds": price_bounds,
-        "prompt_length": prompt_length,
         "region": region,
         "service_tier": service_tier,
     },

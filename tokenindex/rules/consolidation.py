@@ -46,7 +46,7 @@ def tiered_lower_median(*, agreement: Decimal, min_agreeing: Decimal) -> Consoli
         lowest = pl.when(begins).then("source_tier").forward_fill()
         best = ordered.filter(pl.col("source_tier") == lowest).with_row_index("at")
         groups = best.group_by("run", maintain_order=True).agg(
-            pl.col(key, "source_tier", "at").first(), quotes=pl.len()
+            pl.col(key, "source_tier", "at").first(), quotes=pl.len().cast(pl.Int64)
         )
         middle = pl.col("at") + (pl.col("quotes") - 1) // 2
         groups = groups.with_columns(median=pl.lit(best["standard_price"]).gather(middle))

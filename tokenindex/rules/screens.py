@@ -41,17 +41,6 @@ def not_alias() -> Screen:
     return Screen("alias", pl.col("alias_of").is_not_null())
 
 
-def all_day() -> Screen:
-    """Exclude prices that hold only at some times of the day."""
-    return Screen("time_window", pl.col("time_from").is_not_null())
-
-
-def prompt_length(*, tokens: int) -> Screen:
-    """Exclude brackets that do not hold for a prompt of `tokens` tokens: ``context_from < tokens <= context_to``."""
-    beyond = pl.col("context_to").is_not_null() & (pl.col("context_to") < tokens)
-    return Screen("prompt_length", (pl.col("context_from") >= tokens) | beyond)
-
-
 def positive_price() -> Screen:
     """Exclude zero (free, subscription or unknown) and negative (not a price) prices.
 

@@ -1,0 +1,79 @@
+"""Offers: one price out of quotes that depend on the length of the prompt and on the hour.
+
+*Reads* usable observations and the workload of a methodology. *Writes* one price an offer. *Never* fills a gap: an offer
+whose quotes do not cover every prompt and every hour of the workload has no price.
+
+Among the tokens of a component a share :math:`w_L` is used with prompts of length :math:`L`. A quote for prompts longer
+than :math:`a` and up to :math:`b` serves :math:`\\sum_{a < L ≤ b} w_L` of them; a marginal one, which is paid for the
+tokens between :math:`a` and :math:`b` alone, :math:`\\sum_L w_L (\\min(L, b) - \\min(L, a)) / L`. A quote for some hours
+serves their part of a day of 24 hours on the clock of its own zone, and the quote without hours beside it the rest.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+
+from .exact import divide_columns
+from .methodology import Workload
+
+DAY: Final = 86_400
+"""Seconds of a day on a clock: an hour that a zone skips or repeats moves no price."""
+
+
+def reach(workload: Workload) -> pl.Expr:
+    """Return how much of the tokens of its component a quote serves, out of ``workload.whole``."""
+    served = pl.lit(0, dtype=pl.Int64)
+    end = pl.col("context_to").fill_null(10**18)
+    for prompts in workload.prompts:
+        shares = {name: n * (workload.whole // workload.total(name)) for name, n in prompts.parts.items() if n}
+        share = pl.col("component").replace_strict(shares, default=0, return_dtype=pl.Int64)
+        length = prompts.tokens
+        inside = (pl.col("context_from") < length) & (length <= end)
+        between = pl.min_horizontal(end, pl.lit(length)) - pl.min_horizontal("context_from", pl.lit(length))
+        # the share is a multiple of every length
+        served += pl.when(pl.col("marginal")).then(share // length * between).otherwise(share * inside)
+    return served
+
+
+def seconds(clock: str) -> pl.Expr:
+    """Return the seconds since midnight of a column of ``HH:MM:SS``."""
+    part = {offset: pl.col(clock).str.slice(offset, 2).cast(pl.Int64) for offset in (0, 3, 6)}
+    return part[0] * 3600 + part[3] * 60 + part[6]
+
+
+def alone(rows: pl.DataFrame, workload: Workload) -> pl.Series:
+    """Return whether a row is the whole of its offer: it serves every prompt, and nothing is quoted by the hour."""
+    hourly = rows.filter(pl.col("time_from").is_not_null())["offer"].unique()
+    return rows.select((pl.col("reach") == workload.whole) & ~pl.col("offer").is_in(hourly.implode())).to_series()
+
+
+def evaluate(quotes: pl.DataFrame, workload: Workload) -> pl.DataFrame:
+    """Return one row an offer and piece with its price: the mean of its quotes by the share of the workload they serve.
+
+    Parameters
+    ----------
+    quotes : DataFrame
+        ``quote`` (number of piece and component), ``offer, source, source_tier, context_from, time_from, time_to, reach,
+        standard_price``.
+
+    Returns
+    -------
+    DataFrame
+        ``quote, source, source_tier, standard_price``: rounded half-even in nano, null where something is not covered.
+    """
+    hours = (seconds("time_to") - seconds("time_from")) % DAY
+    beside = hours.sum().over("quote", "offer", "context_from")
+    parts = quotes.with_columns(reach=pl.col("reach").cast(pl.Int128), seconds=pl.coalesce(hours, DAY - beside))
+    served = pl.col("reach") * pl.col("seconds")
+    offers = parts.group_by("quote", "offer", maintain_order=True).agg(
+        pl.col("source", "source_tier").first(),
+        served=served.sum(),
+        paid=(served * pl.col("standard_price")).sum(),
+        least=pl.col("seconds").min(),
+    )
+    whole = pl.lit(workload.whole * DAY, dtype=pl.Int128)
+    price = divide_columns(pl.col("paid"), whole).cast(pl.Int64)
+    covered = (pl.col("served") == whole) & (pl.col("least") >= 0)
+    return offers.select("quote", "source", "source_tier", standard_price=pl.when(covered).then(price))
