@@ -77,9 +77,14 @@ def tar(members: dict[str, bytes], links: dict[str, str] | None = None) -> bytes
 
 
 def zipped(content: bytes) -> bytes:
+    return zipped_as({"eurofxref-hist.csv": content})
+
+
+def zipped_as(members: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
     stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("eurofxref-hist.csv", content)
+    with zipfile.ZipFile(stream, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
     return stream.getvalue()
 
 
@@ -130,6 +135,9 @@ CASES = [
     Case("openrouter-models", fixture("openrouter_models.json"), b'{"data":[]}'),
     Case("openrouter-rankings", fixture("openrouter_rankings.json"), b'{"data":[]}'),
     Case("openrouter-rankings", fixture("openrouter_rankings.csv"), header_of("openrouter_rankings.csv")),
+    Case("portkey", fixture("portkey.json"), b"{}", "acme.json"),
+    Case("langfuse", fixture("langfuse.json"), b"[]"),
+    Case("lobehub", fixture("lobehub.json"), b'{"provider": "acme", "models": []}'),
     Case("ecb", fixture("eurofxref.csv"), header_of("eurofxref.csv")),
     Case("ecb", fixture("eurofxref_hist.csv"), header_of("eurofxref_hist.csv")),
     Case("ecb", zipped(fixture("eurofxref_hist.csv")), zipped(header_of("eurofxref_hist.csv"))),
