@@ -127,6 +127,8 @@ def header_of(name: str) -> bytes:
     return fixture(name).partition(b"\n")[0] + b"\n"
 
 
+MAPPED_HEAD, MAPPED_TABLE = fixture("mapped.txt").removeprefix(b"+++\n").split(b"+++\n")
+MAPPED_EMPTY = MAPPED_TABLE.partition(b"\n")[0] + b"\n"
 CASES = [
     Case("litellm", fixture("litellm.json"), b"{}"),
     Case("models-dev", gzip.compress(ARCHIVE), gzip.compress(tar({})), "models.tar.gz"),
@@ -138,6 +140,12 @@ CASES = [
     Case("portkey", fixture("portkey.json"), b"{}", "acme.json"),
     Case("langfuse", fixture("langfuse.json"), b"[]"),
     Case("lobehub", fixture("lobehub.json"), b'{"provider": "acme", "models": []}'),
+    Case("mapped", fixture("mapped.txt"), fixture("mapped.txt").removesuffix(MAPPED_TABLE) + MAPPED_EMPTY),
+    Case(
+        "mapped",
+        zipped_as({"mapping.toml": MAPPED_HEAD, "table.csv": MAPPED_TABLE}),
+        zipped_as({"mapping.toml": MAPPED_HEAD, "table.csv": MAPPED_EMPTY}),
+    ),
     Case("ecb", fixture("eurofxref.csv"), header_of("eurofxref.csv")),
     Case("ecb", fixture("eurofxref_hist.csv"), header_of("eurofxref_hist.csv")),
     Case("ecb", zipped(fixture("eurofxref_hist.csv")), zipped(header_of("eurofxref_hist.csv"))),

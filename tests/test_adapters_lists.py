@@ -1,18 +1,23 @@
-"""Price lists of other projects: the expected rows are written out by hand."""
+"""Price lists of other projects, and tables under a mapping: the expected rows are written out by hand."""
 
 from __future__ import annotations
 
 import json
 import time
+import zipfile
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from test_adapters import RAW, SEEN, counted, fixture, quotes, read, reasons
+from test_adapters import MAPPED_HEAD, MAPPED_TABLE, RAW, SEEN, counted, fixture, quotes, read, reasons, zipped_as
 
-from tokenindex.adapters import Parsed
+from tokenindex.adapters import Parsed, mapped
 from tokenindex.errors import InputDataError
 from tokenindex.store import Home
+
+JUNE = datetime(2026, 6, 1, tzinfo=UTC)
 
 
 def as_json(tree: Any) -> bytes:
@@ -412,16 +417,373 @@ def test_lobehub_one_model_in_two_currencies_is_not_believed() -> None:
     assert counted(parsed) == {"overlapping_brackets": 2}
 
 
+# --- mapped --------------------------------------------------------------------------------------------------------
+
+
+def test_mapped() -> None:
+    parsed = read(fixture("mapped.txt"), "mapped")
+    columns = ["model", "component", "service_tier", "region", "context_from", "context_to", "price", "locator"]
+    found = [(*row[:6], f"{row[6].normalize():f}", row[7]) for row in parsed.observations.select(columns).iter_rows()]
+    assert found == [
+        ("acme-1", "input", "standard", "eu", 0, 128_000, "1.25", "line 47, Input"),
+        ("acme-1", "output", "standard", "eu", 0, 128_000, "10", "line 47, Output"),
+        ("acme-1", "input", "standard", "eu", 128_000, None, "2.5", "line 48, Input"),
+        ("acme-1", "output", "standard", "eu", 128_000, None, "20", "line 48, Output"),
+        ("acme-1", "input", "batch", "", 0, None, "0", "line 49, Input"),
+        ("acme-max", "input", "standard", "", 0, 1_000_000, "1234", "line 50, Input"),
+        ("acme-max", "output", "standard", "", 0, 1_000_000, "2345.5", "line 50, Output"),
+    ]
+    rejects = [
+        ("€1,25€", "line 52, Input", "not_a_price"),
+        ("12.34", "line 52, Output", "not_a_price"),
+        ("1.2", "line 53, Input", "not_a_price"),
+        ("$3", "line 53, Output", "not_a_price"),
+        ("Turbo", "line 54, Mode", "unknown_service_tier"),
+        ("many", "line 55, Longer than", "not_a_context_length"),
+        ("128k", "line 56, Up to", "not_a_context_length"),
+        ("128", "line 57, Up to", "empty_bracket"),
+        ("31.6.2026", "line 58, Since", "not_a_date"),
+        ("", "line 59, Model", "no_model"),
+    ]
+    assert parsed.rejects.select("found", "locator", "reason").rows() == rejects
+    first = parsed.observations.row(0, named=True)
+    assert (first["provider"], first["currency"], first["unit"]) == ("acme", "EUR", "per_1m_tokens")
+    assert (first["tax"], first["valid_from"], first["date_kind"]) == ("excluded", JUNE, "declared")
+    # the mapping names the origin of the figures, not who captured the table
+    assert (first["reference"], first["licence"]) == ("https://acme.example/prices", "quoted from the price page")
+    assert parsed.sightings["complete"].to_list() == [True]
+
+
+def test_mapped_a_zip_file_gives_the_same_rows() -> None:
+    text = read(fixture("mapped.txt"), "mapped")
+    both = read(zipped_as({"table.csv": MAPPED_TABLE, "mapping.toml": MAPPED_HEAD}), "mapped")
+    assert both.observations.drop("capture", "locator").equals(text.observations.drop("capture", "locator"))
+    assert both.observations["locator"][0] == "table.csv line 2, Input"
+    assert both.rejects["reason"].equals(text.rejects["reason"])
+
+
+def test_mapped_the_example_of_its_docstring_is_right() -> None:
+    lines = (mapped.__doc__ or "").splitlines()
+    start = lines.index("    +++")
+    end = lines.index("", lines.index("    +++", start + 1))
+    example = "".join(line[4:] + "\n" for line in lines[start:end]).encode()
+    parsed = read(example, "mapped")
+    assert parsed.rejects.is_empty()
+    assert quotes(parsed) == [
+        ("acme", "acme-1", "input", "batch", 0, None, "0"),
+        ("acme", "acme-1", "input", "standard", 0, 128_000, "1.25"),
+        ("acme", "acme-1", "input", "standard", 128_000, None, "2.5"),
+        ("acme", "acme-1", "output", "standard", 0, 128_000, "10"),
+        ("acme", "acme-1", "output", "standard", 128_000, None, "20"),
+        ("acme", "acme-max", "input", "standard", 0, None, "1234"),
+    ]
+    assert set(parsed.observations["valid_from"]) == {JUNE}
+    long = "".join(line[4:] + "\n" for line in lines[lines.index("    [long]") :][:4])
+    told = read(
+        sheet(PLAIN.replace(PLAIN_COMPONENTS, long), "Model,Kind,Price\nm,Output tokens,2\nm,Voice,3\n"), "mapped"
+    )
+    assert quotes(told) == [("p", "m", "output", "standard", 0, None, "2")]
+    assert reasons(told) == [("line 32, Kind", "unknown_component")]
+
+
+PLAIN_COMPONENTS = """[components]
+input = "Input"
+"""
+PLAIN = f"""[offer]
+provider = "p"
+currency = "CNY"
+unit = "per_1k_tokens"
+tax = "included"
+reference = "r"
+licence = "l"
+complete = false
+[table]
+separator = ","
+model = "Model"
+ignored = []
+[numbers]
+decimal_mark = "."
+currency_signs = []
+not_offered = []
+free = []
+{PLAIN_COMPONENTS}[service_tier]
+fixed = "standard"
+[region]
+fixed = "cn"
+[valid_from]
+kind = "first_seen"
+"""
+
+
+def sheet(mapping: str, table: str) -> bytes:
+    return f"+++\n{mapping}+++\n{table}".encode()
+
+
+def cell(text: str, **numbers: Any) -> Parsed:
+    """Return what a table with one price cell gives, under other rules for numbers."""
+    table = {"decimal_mark": ".", "currency_signs": [], "not_offered": [], "free": [], **numbers}
+    rules = "".join(f"{key} = {json.dumps(rule)}\n" for key, rule in table.items())
+    head, _, tail = PLAIN.partition("[numbers]\n")
+    return read(
+        sheet(f"{head}[numbers]\n{rules}[components]{tail.partition('[components]')[2]}", f'Model,Input\nm,"{text}"\n'),
+        "mapped",
+    )
+
+
+def test_mapped_plain() -> None:
+    parsed = read(sheet(PLAIN, "Model,Input\nm,0.002\n"), "mapped")
+    row = parsed.observations.row(0, named=True)
+    assert (row["price"], row["currency"], row["unit"], row["tax"]) == (
+        Decimal("0.002"),
+        "CNY",
+        "per_1k_tokens",
+        "included",
+    )
+    assert (row["region"], row["valid_from"], row["date_kind"]) == ("cn", SEEN, "first_seen")
+    assert (row["context_from"], row["context_to"], row["locator"]) == (0, None, "line 29, Input")
+    assert parsed.sightings["complete"].to_list() == [False]
+
+
+EUROPE = {"decimal_mark": ",", "thousands_mark": "."}
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers", "price"),
+    [
+        ("1.234", {}, "1.234"),
+        ("1.234", {"decimal_mark": ","}, None),
+        ("1.234", EUROPE, "1234"),
+        ("1,234", EUROPE, "1.234"),
+        ("1.234.567,8", EUROPE, "1234567.8"),
+        ("1.2345", EUROPE, None),
+        ("12.34", EUROPE, None),
+        (".234", EUROPE, None),
+        ("1,234", {}, None),
+        ("1,234", {"thousands_mark": ","}, "1234"),
+        ("1,234.5", {"thousands_mark": ","}, "1234.5"),
+        ("1234.5", {"thousands_mark": ","}, "1234.5"),
+        ("1,2,3", {"thousands_mark": ","}, None),
+        ("1 234,5", {"decimal_mark": ",", "thousands_mark": " "}, "1234.5"),
+        ("1\u202f234", {"thousands_mark": "\u202f"}, "1234"),
+        ("1'234.5", {"thousands_mark": "'"}, "1234.5"),
+        (" 2 ", {}, "2"),
+        ("2.", {}, None),
+        (".5", {}, None),
+        ("2.5E-07", {}, "0.00000025"),
+        ("-1", {}, "-1"),
+        ("$2", {}, None),
+        ("$2", {"currency_signs": ["$"]}, "2"),
+        ("US$ 2", {"currency_signs": ["$", "US$"]}, "2"),
+        ("2 €", {"currency_signs": ["€"]}, "2"),
+        ("€2€", {"currency_signs": ["€"]}, None),
+        ("€", {"currency_signs": ["€"]}, None),
+        ("2元", {"currency_signs": ["¥"]}, None),
+        ("２", {}, None),
+        ("2/3", {}, None),
+        ("2 - 3", {}, None),
+        ("NaN", {}, None),
+        ("9" * 5000, {}, None),
+        ("0." + "1" * 25, {}, None),
+        ("1e999", {}, None),
+    ],
+)
+def test_mapped_numbers(text: str, numbers: dict[str, Any], price: str | None) -> None:
+    parsed = cell(text, **numbers)
+    assert [quote[-1] for quote in quotes(parsed)] == ([price] if price else [])
+    line = 30 if "thousands_mark" in numbers else 29
+    assert reasons(parsed) == ([] if price else [(f"line {line}, Input", "not_a_price")])
+
+
+def test_mapped_words() -> None:
+    assert reasons(cell("")) == [("line 29, Input", "missing_field")]
+    offered = cell("", not_offered=["", "n/a"])
+    assert offered.observations.is_empty() and counted(offered) == {"empty_snapshot": 1}
+    assert [quote[-1] for quote in quotes(cell(" Free ", free=["Free"]))] == ["0"]
+    assert counted(cell("free", free=["Free"])) == {"not_a_price": 1}
+
+
+def test_mapped_rows_that_price_the_same_thing_are_twins() -> None:
+    table = "Model,Input\na,1\na,1.0\nb,1\nb,2\n c,1\nc,1\n"
+    parsed = read(sheet(PLAIN, table), "mapped")
+    assert sorted(parsed.observations["model"]) == [" c", "a", "c"]
+    assert reasons(parsed) == [
+        ("line 30, Input", "repeats_another_row"),
+        ("line 31, Input", "contradicts_another_row"),
+        ("line 32, Input", "contradicts_another_row"),
+    ]
+
+
+def test_mapped_a_blank_region_is_not_everywhere_unless_the_mapping_says_so() -> None:
+    mapping = PLAIN.replace('fixed = "cn"', 'column = "Region"\neverywhere = ["all"]')
+    parsed = read(sheet(mapping, "Model,Region,Input\na,us,1\nb,all,1\nc,,1\n"), "mapped")
+    assert parsed.observations["region"].to_list() == ["us", ""]
+    assert reasons(parsed) == [("line 32, Region", "missing_field")]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "|", "\t"])
+def test_mapped_separators_and_quoted_cells(separator: str) -> None:
+    mapping = PLAIN.replace('separator = ","', f"separator = {json.dumps(separator)}")
+    row = separator.join(['"a ""new""\nmodel"', "1"])
+    parsed = read(sheet(mapping, f"Model{separator}Input\n{row}\nb{separator}x\n"), "mapped")
+    assert parsed.observations["model"].to_list() == ['a "new"\nmodel']
+    assert reasons(parsed) == [("line 31, Input", "not_a_price")]
+
+
+@pytest.mark.parametrize(
+    ("written", "declared", "day"),
+    [
+        ("2026-06-01", "%Y-%m-%d", 1),
+        ("1.6.2026", "%d.%m.%Y", 1),
+        ("06/02/2026", "%m/%d/%Y", 2),
+        ("20260603", "%Y%m%d", 3),
+        ("2026年6月4日", "%Y年%m月%d日", 4),
+        ("13/13/2026", "%m/%d/%Y", None),
+        ("1.6.26", "%d.%m.%Y", None),
+        ("2026-06-01T00:00:00Z", "%Y-%m-%d", None),
+        ("", "%Y-%m-%d", None),
+    ],
+)
+def test_mapped_dates(written: str, declared: str, day: int | None) -> None:
+    mapping = PLAIN.replace('kind = "first_seen"', f'kind = "undated"\ncolumn = "Since"\nformat = "{declared}"')
+    parsed = read(sheet(mapping, f"Model,Input,Since\nm,1,{written}\n"), "mapped")
+    found = parsed.observations.select("valid_from", "date_kind").rows()
+    assert found == ([(datetime(2026, 6, day, tzinfo=UTC), "undated")] if day else [])
+    assert reasons(parsed) == ([] if day else [("line 31, Since", "not_a_date")])
+
+
+def test_mapped_a_fixed_date() -> None:
+    mapping = PLAIN.replace('kind = "first_seen"', 'kind = "declared"\nfixed = 2026-06-01')
+    assert read(sheet(mapping, "Model,Input\nm,1\n"), "mapped").observations["valid_from"].to_list() == [JUNE]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('tax = "included"', "", "missing tax"),
+        ('tax = "included"', 'taxes = "included"', "unknown key 'taxes'.*did you mean 'tax'"),
+        ('tax = "included"', 'tax = "net"', "tax 'net'.*excluded"),
+        ('currency = "CNY"', 'currency = "RMB"', "currency 'RMB'.*CNY"),
+        ('unit = "per_1k_tokens"', 'unit = "per 1K"', "per_1k_tokens"),
+        ('provider = "p"', 'provider = " "', "provider"),
+        ('reference = "r"', 'reference = "a\\nb"', "one line"),
+        ("complete = false", 'complete = "no"', "true or false"),
+        ("complete = false", "complete = 0", "true or false"),
+        ('separator = ","', 'separator = ":"', "separator"),
+        ("ignored = []", 'ignored = "Notes"', "a list of texts"),
+        ("ignored = []", "ignored = [1]", "text"),
+        ("ignored = []", 'ignored = ["Input"]', "'Input' is named twice"),
+        ("ignored = []", 'ignored = ["Notes"]', "no column Notes"),
+        ('model = "Model"', 'model = "Name"', "no column Name; unknown column Model"),
+        ('decimal_mark = "."', 'decimal_mark = "·"', "decimal_mark"),
+        ('decimal_mark = "."', 'decimal_mark = "."\nthousands_mark = "."', "are the same"),
+        ('decimal_mark = "."', 'decimal_mark = "."\nthousands_mark = ""', "thousands_mark"),
+        ("currency_signs = []", 'currency_signs = ["1"]', "currency_signs"),
+        ("currency_signs = []", 'currency_signs = [""]', "currency_signs"),
+        ("free = []", 'free = ["0", "0"]', "stands twice"),
+        ("free = []", 'free = [" 0"]', "outer spaces"),
+        ('input = "Input"', 'inputs = "Input"', "'inputs'.*'input'"),
+        ('input = "Input"', "", "no component"),
+        ('input = "Input"', 'input = "Input"\noutput = "Input"', "'Input' is named twice"),
+        ('input = "Input"', "input = 3", "3 is a int"),
+        (PLAIN_COMPONENTS, "", "one of the two"),
+        (PLAIN_COMPONENTS, "components = 3\n", "unknown key 'components'"),
+        ('fixed = "standard"', "", "one of the two"),
+        ('fixed = "standard"', 'fixed = "fast!"', "'fast!'"),
+        ('fixed = "standard"', 'column = "Mode"', "both or neither"),
+        ('fixed = "cn"', 'column = "Region"', "both or neither"),
+        ('fixed = "cn"', 'fixed = "cn"\ncolumn = "Region"', "one of the two"),
+        ("[region]", "[context]\nabove = 'a'\nup_to = 'b'\nunit_tokens = 0\nno_end = []\n[region]", "unit_tokens"),
+        ('kind = "first_seen"', 'kind = "seen"', "'seen'.*first_seen"),
+        ('kind = "first_seen"', 'kind = "declared"', "neither if kind"),
+        ('kind = "first_seen"', 'kind = "first_seen"\nfixed = 2026-06-01', "neither if kind"),
+        ('kind = "first_seen"', 'kind = "declared"\nfixed = "2026-06-01"', "a date such as"),
+        ('kind = "first_seen"', 'kind = "declared"\nfixed = 2026-06-01T00:00:00Z', "a date such as"),
+        ('kind = "first_seen"', 'kind = "declared"\ncolumn = "D"', "both or neither"),
+        ('kind = "first_seen"', 'kind = "declared"\ncolumn = "D"\nformat = "%y-%m-%d"', "%Y, %m and %d"),
+        ("[offer]", "[offers]\n[offer]", "unknown key 'offers'.*did you mean 'offer'"),
+        ("[offer]", "offer = 3\n[x]", "3 is no table"),
+        ("[offer]", "x = " + "[" * 3000 + "\n[offer]", "nested too deeply"),
+        ("[offer]", "x = " + "9" * 5000 + "\n[offer]", "TOML"),
+        ("[offer]", "[offer", "TOML"),
+        ("[region]", "[numbers]", "TOML"),
+    ],
+)  # fmt: skip
+def test_mapped_a_wrong_mapping_names_what_is_known(old: str, new: str, message: str) -> None:
+    assert old in PLAIN
+    with pytest.raises(InputDataError, match=f"(?s){message}") as caught:
+        read(sheet(PLAIN.replace(old, new, 1), "Model,Input\nm,1\n"), "mapped", file="sheet.txt")
+    assert caught.value.where.startswith("sheet.txt, ")
+    assert caught.value.remedy and caught.value.expected
+
+
+def test_mapped_a_mapping_is_found_between_its_lines_only() -> None:
+    table = "Model,Input\nm,1\n"
+    for content in (
+        f"{PLAIN}+++\n{table}",
+        f"+++\n{PLAIN}{table}",
+        f"\n+++\n{PLAIN}+++\n{table}",
+        f"+++ \n{PLAIN}+++\n{table}",
+        "+++\n+++",
+    ):
+        with pytest.raises(InputDataError, match="no mapping"):
+            read(content.encode(), "mapped")
+    assert read(b"\xef\xbb\xbf" + sheet(PLAIN, table), "mapped").observations.height == 1
+    with pytest.raises(InputDataError, match="no end"):
+        read(sheet(PLAIN, table.rstrip()), "mapped")
+
+
+def test_mapped_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    bomb = b"Model,Input\n" + b"m,1\n" * 5_000_000
+    head = PLAIN.encode()
+    with pytest.raises(InputDataError, match=r"table\.csv unpacks to more"):
+        read(zipped_as({"mapping.toml": head, "table.csv": bomb}), "mapped")
+    with pytest.raises(InputDataError, match="the table has more than"):
+        read(b"+++\n" + head + b"+++\n" + bomb, "mapped")
+    with pytest.raises(InputDataError, match="no mapping"):
+        read(b"+++\n" + b"#" * 2**17 + b"\n+++\nModel,Input\nm,1\n", "mapped")
+    monkeypatch.setattr(mapped, "CELLS_MAX", 2)
+    with pytest.raises(InputDataError, match="more than 2 prices"):
+        read(sheet(PLAIN, "Model,Input\na,1\nb,1\nc,1\n"), "mapped")
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"mapping.toml": PLAIN.encode()},
+        {"mapping.toml": b"", "table.csv": b"", "more.txt": b""},
+        {"a/mapping.toml": PLAIN.encode(), "a/table.csv": b"Model,Input\n"},
+    ],
+)
+def test_mapped_a_zip_file_holds_two_members(members: dict[str, bytes]) -> None:
+    with pytest.raises(InputDataError, match="the zip file holds"):
+        read(zipped_as(members), "mapped")
+
+
+def test_mapped_zip_files_that_are_packed_in_another_way_or_lie_about_their_size() -> None:
+    members = {"mapping.toml": PLAIN.encode(), "table.csv": b"Model,Input\nm,1\n"}
+    assert read(zipped_as(members, zipfile.ZIP_STORED), "mapped").observations.height == 1
+    with pytest.raises(InputDataError, match="packed in another way"):
+        read(zipped_as(members, zipfile.ZIP_LZMA), "mapped")
+    large = {**members, "table.csv": b"Model,Input\n" + b"m,1\n" * 5_000_000}
+    honest = zipped_as(large)
+    lying = honest.replace(len(large["table.csv"]).to_bytes(4, "little"), (12).to_bytes(4, "little"))
+    with pytest.raises(InputDataError):
+        read(lying, "mapped")
+
+
 @pytest.mark.parametrize(
     "content",
     [
         as_json([{"modelName": "m", "matchPattern": "^(p/)?" + "(a+)+" * 50_000, "prices": {"input": 1}}]),
         as_json({"provider": "p", "models": [{"id": "m", "pricing": {"units": [{"lookup": "[" * 10**6}] * 100}}]}),
+        b"+++\n" + b"a." * 8_000 + b"a = 1\n+++\nModel\n",
+        b"+++\n" + b"[[a]]\n" * 2_000 + b"+++\nModel\n",
+        sheet(PLAIN, "Model," + "x" * 10**6 + "\n" + "," * 10**6 + "\n"),
     ],
 )
 def test_hostile_bytes_take_little_time(content: bytes) -> None:
     started = time.perf_counter()
-    for name in ("langfuse", "lobehub", "portkey"):
+    for name in ("langfuse", "lobehub", "portkey", "mapped"):
         try:
             read(content, name, file="acme.json")
         except InputDataError:

@@ -35,6 +35,7 @@ OURS: Final = {
     "portkey": "portkey:ADAPTER",
     "langfuse": "langfuse:ADAPTER",
     "lobehub": "lobehub:ADAPTER",
+    "mapped": "mapped:ADAPTER",
     "ecb": "ecb:ADAPTER",
     "prices": "own:PRICES",
     "volumes": "own:VOLUMES",
