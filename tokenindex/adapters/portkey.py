@@ -19,8 +19,9 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from ..errors import InputDataError
 from . import Adapter, Capture, Parsed
-from .reading import load_json, pointer, unreadable
+from .reading import load_json, pointer
 from .rows import Quote, Rows
 from .twins import unrepeated
 
@@ -79,8 +80,12 @@ def parse(content: bytes, capture: Capture) -> Parsed:
 def _provider(capture: Capture) -> str:
     match = _NAME.fullmatch(capture.name)
     if match is None or match["provider"] in _NO_PROVIDER:
-        found = "the file's name does not say whose prices these are"
-        raise unreadable(capture, found, expected="a file named PROVIDER.json, such as together-ai.json, a price list")
+        raise InputDataError(
+            "the file's name does not say whose prices these are",
+            where=capture.name,
+            expected="a file named PROVIDER.json, as the publisher names it, such as together-ai.json",
+            remedy="name the file after its provider, in lower case and hyphens; nothing was stored",
+        )
     return match["provider"]
 
 
