@@ -77,9 +77,14 @@ def tar(members: dict[str, bytes], links: dict[str, str] | None = None) -> bytes
 
 
 def zipped(content: bytes) -> bytes:
+    return zipped_as({"eurofxref-hist.csv": content})
+
+
+def zipped_as(members: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
     stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("eurofxref-hist.csv", content)
+    with zipfile.ZipFile(stream, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
     return stream.getvalue()
 
 
@@ -122,6 +127,8 @@ def header_of(name: str) -> bytes:
     return fixture(name).partition(b"\n")[0] + b"\n"
 
 
+MAPPED_HEAD, MAPPED_TABLE = fixture("mapped.txt").removeprefix(b"+++\n").split(b"+++\n")
+MAPPED_EMPTY = MAPPED_TABLE.partition(b"\n")[0] + b"\n"
 CASES = [
     Case("litellm", fixture("litellm.json"), b"{}"),
     Case("models-dev", gzip.compress(ARCHIVE), gzip.compress(tar({})), "models.tar.gz"),
@@ -135,6 +142,15 @@ CASES = [
     Case("modelpricewatch", fixture("modelpricewatch.csv"), header_of("modelpricewatch.csv")),
     Case("pi-ai", fixture("pi_ai.json"), b"{}"),
     Case("token-price-index", fixture("token_price_index.json"), b"[]"),
+    Case("portkey", fixture("portkey.json"), b"{}", "acme.json"),
+    Case("langfuse", fixture("langfuse.json"), b"[]"),
+    Case("lobehub", fixture("lobehub.json"), b'{"provider": "acme", "models": []}'),
+    Case("mapped", fixture("mapped.txt"), fixture("mapped.txt").removesuffix(MAPPED_TABLE) + MAPPED_EMPTY),
+    Case(
+        "mapped",
+        zipped_as({"mapping.toml": MAPPED_HEAD, "table.csv": MAPPED_TABLE}),
+        zipped_as({"mapping.toml": MAPPED_HEAD, "table.csv": MAPPED_EMPTY}),
+    ),
     Case("ecb", fixture("eurofxref.csv"), header_of("eurofxref.csv")),
     Case("ecb", fixture("eurofxref_hist.csv"), header_of("eurofxref_hist.csv")),
     Case("ecb", zipped(fixture("eurofxref_hist.csv")), zipped(header_of("eurofxref_hist.csv"))),

@@ -90,7 +90,7 @@ def refuse_cut(content: bytes, capture: Capture) -> None:
         raise unreadable(capture, "the last line has no end", expected=expected)
 
 
-def load_csv(content: bytes, capture: Capture) -> tuple[pl.DataFrame, pl.Series]:
+def load_csv(content: bytes, capture: Capture, *, separator: str = ",") -> tuple[pl.DataFrame, pl.Series]:
     """Return the cells of a CSV file as text (an empty cell is null), and the line on which each row begins.
 
     Blank lines are left out.
@@ -103,7 +103,7 @@ def load_csv(content: bytes, capture: Capture) -> tuple[pl.DataFrame, pl.Series]
     refuse_cut(content, capture)
     try:
         content.decode("utf-8-sig")
-        cells = pl.read_csv(content, infer_schema=False)
+        cells = pl.read_csv(content, infer_schema=False, separator=separator)
     except UnicodeDecodeError as wrong:
         raise unreadable(capture, f"byte {wrong.start} is not UTF-8", expected="a UTF-8 CSV file") from None
     except pl.exceptions.PolarsError as wrong:
