@@ -529,6 +529,10 @@ class _World:
                         days = (start, start + (6 if contained == "usage" else 0))
                         volume = ("clouds", "cloud", f"c{model}", component, "batch", days)
                         self._volume(*volume, int(sizes[model] * self.random.random()), contained=contained)
+            if self.chance(0.4):  # the same tokens again, over some days together
+                model, days = self.random.randrange(self.models), self.random.choice([1, 2, 6])
+                again = ("usage", f"v{model % self.vendors}", f"u{model}", "total", "standard", (start, start + days))
+                self._volume(*again, int(sizes[model] * self.random.uniform(0.5, days + 2)))
             if self.chance(0.3):
                 self._volume("elsewhere", "x", "y", "total", "standard", (start, start), 10**9)
 

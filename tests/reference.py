@@ -24,6 +24,7 @@ LARGEST = 10**6 * NANO
 FACTORS = {"per_token": 10**6, "per_1k_tokens": 10**3, "per_1m_tokens": 1, "cents_per_token": 10**4}
 OFFER = ("source", "provider", "model", "component", "service_tier", "region")
 QUOTE = (*OFFER, "context_from", "time_from", "time_to", "time_zone")
+SERIES = ("source", "provider", "model", "component", "service_tier", "period_start", "period_end")
 DAY = 86_400
 Row = Mapping[str, Any]
 
@@ -166,10 +167,9 @@ class Reference:
                 self.complete[row["source"]].append(row)
         allowed, components = (self.document["volumes"][name] for name in ("sources", "components"))
         self.volumes: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
-        key = ("source", "provider", "model", "component", "service_tier", "period_start", "period_end")
         for row in inputs["volumes"]:
             if row["source"] in allowed and row["component"] in components and row["contained_in"] not in allowed:
-                self.volumes[tuple(row[name] for name in key)].append(row)
+                self.volumes[tuple(row[name] for name in SERIES)].append(row)
         for rows in self.volumes.values():
             rows.sort(key=lambda r: (r["known_at"], r["tokens"], r["capture"], r["locator"]))
 
@@ -471,8 +471,8 @@ class Reference:
             start, end = rows[0]["period_start"], rows[0]["period_end"]
             if end + lag > day or day >= start + lag + length:
                 continue
-            latest = next((row for row in reversed(rows) if self.visible(row, day)), None)
-            if latest is None or latest["partial"]:
+            latest = self._told(rows, day)
+            if latest is None or self._told_finer(latest, day):
                 continue
             known += latest["tokens"]
             days |= {start + timedelta(days=k) for k in range((end - start).days + 1)}
@@ -481,6 +481,28 @@ class Reference:
                 tokens[mapping["constituent"]] += latest["tokens"]
         counted = {name: amount for name, amount in tokens.items() if amount > 0}
         return (counted if len(days) >= rule["min_days"] else {}), known, len(days)
+
+    def _told(self, rows: Sequence[Row], day: date) -> Row | None:
+        """Return the last revision known by then; None if there is none or its period was not over."""
+        latest = next((row for row in reversed(rows) if self.visible(row, day)), None)
+        return None if latest is None or latest["partial"] else latest
+
+    def _told_finer(self, row: Row, day: date) -> bool:
+        """Return whether the same tokens are known for a shorter period, or for one as long that began before."""
+
+        def fineness(of: Row) -> tuple[timedelta, date]:
+            return of["period_end"] - of["period_start"], of["period_start"]
+
+        return any(
+            fineness(other) < fineness(row)
+            and other["period_start"] <= row["period_end"]
+            and other["period_end"] >= row["period_start"]
+            for other in self._once("told", self._told_for, day, tuple(row[name] for name in SERIES[:5]))
+        )
+
+    def _told_for(self, day: date, seller: tuple[Any, ...]) -> list[Row]:
+        told = (self._told(rows, day) for rows in self.volumes.values())
+        return [row for row in told if row and tuple(row[name] for name in SERIES[:5]) == seller]
 
     # 9: baskets
 

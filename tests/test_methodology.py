@@ -14,10 +14,10 @@ from tokenindex.store import shipped
 
 TIX = (shipped("methodology") / "tix" / "1.0.0.toml").read_bytes()
 FROZEN = {
-    "anthropic-output/1.0.0": "d048820073ca911474d21fd5563142c870c3ac6c677f9e333e123206132d1684",
-    "tix/1.0.0": "fe8c1486b57a02d21752c4f3b0e258f551dfaaa42f7bf6678c14822bb0d14cf0",
-    "tix-cn/1.0.0": "f1260621007ba63c3d847e42986dc5e7005aa2fc2bd74c91f5eb245f59ae5340",
-    "tix-level/1.0.0": "69fe3c929f3b06723c7a55e195bdb98691e4b8cc3406f1ec6824bdfb695f5dbf",
+    "anthropic-output/1.0.0": "0623927c48fed156e0c023c35da3b8b8828280b8f31a852d251752312b735845",
+    "tix/1.0.0": "f12934919a2c232318933b173fbbec8970244ce94b276c4feded2909366c08a2",
+    "tix-cn/1.0.0": "abd58402c7692a92accded01ac515464942490bebf38cf42140101259c54c371",
+    "tix-level/1.0.0": "4b77dfcc0c63064647cff6afa20ca156afde42c958501ad1a4813cde307fe397",
 }
 
 

@@ -604,12 +604,26 @@ def test_a_price_in_the_base_currency_waits_for_no_other_rate() -> None:
 
 
 def test_days_counted_twice_are_complete_once() -> None:
-    """One day of a source, and a week of another that holds it, are seven days."""
+    """One day of a model, and a week of another that holds it, are seven days."""
     rows = small_inputs({"x": 10}, days=range(3, 4))
     rows["observations"] = [quote("x", "1", 0)]
-    rows["volumes"].append(volume("x", 70, 0, 6))
+    rows["volumes"].append(volume("y", 70, 0, 6))
     text = SMALL.replace("window_days = 2", "window_days = 9")
     assert [f["volume_days"] for f in agreed(text, rows, [7, 8])] == [7, 7]
+
+
+def test_tokens_of_periods_that_overlap_count_once() -> None:
+    """Ten tokens a day, and 77 for the week of them: the days count, from when they are known, and the week does not.
+
+    The first three days become known on day 9, after the week; until then there is the week alone. Another week that
+    begins later overlaps the first one and does not count either.
+    """
+    rows = small_inputs({"x": 10}, days=range(3))
+    rows["observations"] = [quote("x", "1", 0)]
+    late = [{**row, "known_at": at(9)} for row in rows["volumes"]]
+    rows["volumes"] = [*late, volume("x", 77, 0, 6), volume("x", 50, 4, 10)]
+    text = SMALL.replace("window_days = 2", "window_days = 20")
+    assert [f["volume"] for f in agreed(text, rows, [8, 10, 12])] == [77, 30, 30]
 
 
 @pytest.mark.parametrize("known_at", [None, at(40)])

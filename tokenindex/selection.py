@@ -379,13 +379,44 @@ def select_volumes(inputs: Inputs, rule: Volumes, grid: Grid) -> pl.DataFrame:
         rows = rows.filter(last).with_columns(i0=pl.lit(0, dtype=pl.Int64), i1=pl.lit(grid.size, dtype=pl.Int64))
     first = grid.from_date(pl.col("period_end") + timedelta(days=rule.lag_days))
     after = grid.from_date(pl.col("period_start") + timedelta(days=rule.lag_days + rule.window_days))
-    spells = rows.filter(~pl.col("partial")).select(
-        "place",
-        "period_start",
-        "period_end",
-        "tokens",
-        i0=pl.max_horizontal(first, "i0"),
-        i1=pl.min_horizontal(after, "i1"),
-        counted=pl.col("service_tier").is_in(list(rule.service_tiers)),
+    complete = rows.filter(~pl.col("partial")).collect(engine="in-memory")
+    spells = (
+        _counted_once(complete, grid)
+        .lazy()
+        .select(
+            "place",
+            "period_start",
+            "period_end",
+            "tokens",
+            i0=pl.max_horizontal(first, "i0"),
+            i1=pl.min_horizontal(after, "i1"),
+            counted=pl.col("service_tier").is_in(list(rule.service_tiers)),
+        )
     )
     return spells.filter(pl.col("i0") < pl.col("i1")).collect(engine="in-memory")
+
+
+def _counted_once(rows: pl.DataFrame, grid: Grid) -> pl.DataFrame:
+    """Return volumes cut where a finer period of the same seller, which overlaps theirs, is in force.
+
+    Of two periods that overlap the shorter one counts, of two as long the one that starts first.
+    """
+    length = pl.col("period_end") - pl.col("period_start")
+    long = rows.filter(length > timedelta(0))
+    if long.is_empty():
+        return rows
+    key = [*SELLER, "component", "service_tier"]
+    facts = [*key, "period_start", "period_end", "i0", "i1"]
+    finer = rows.select(facts).rename({name: f"{name}_finer" for name in facts})
+    length_finer = pl.col("period_end_finer") - pl.col("period_start_finer")
+    pairs = long.select("row", *facts[:-2]).join_where(
+        finer,
+        *(pl.col(name) == pl.col(f"{name}_finer") for name in key),
+        pl.col("period_start_finer") <= pl.col("period_end"),
+        pl.col("period_end_finer") >= pl.col("period_start"),
+    )
+    earlier = (length_finer == length) & (pl.col("period_start_finer") < pl.col("period_start"))
+    taken = pairs.lazy().filter((length_finer < length) | earlier).select("row", i0="i0_finer", i1="i1_finer")
+    spells = union(taken, on=["row"]).with_columns(taken=pl.lit(True))
+    cut = split(rows.lazy(), tile(spells, on=["row"], start=0, end=grid.size), on=["row"])
+    return cut.filter(pl.col("taken").is_null()).drop("taken").collect(engine="in-memory")
