@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import csv
+import gc
 import gzip
 import hashlib
 import http.client
@@ -18,6 +19,7 @@ import subprocess
 import threading
 import time
 import traceback
+import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -271,8 +273,12 @@ def test_what_does_not_end_is_cut_off(case: str) -> None:
 def test_what_unpacks_to_too_much_is_refused(size: int) -> None:
     bomb = gzip.compress(b"0" * size)
     with Server(answer(bomb, "Content-Encoding: gzip"), chunked([bomb], "Content-Encoding: gzip")) as server:
+        tracemalloc.start()
         assert "too large: when unpacked" in refused(server)
         assert "too large: when unpacked" in refused(server)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 5_000_000
     with Server(answer(gzip.compress(b"0" * 100_000), "Content-Encoding: gzip")) as server:
         assert len(get(entry(server.url)).content) == 100_000
 
@@ -286,6 +292,13 @@ def test_a_server_that_says_nothing() -> None:
         began = time.monotonic()
         assert "no answer within timeout_seconds = 0.25" in refused(server)
         assert 0.2 < time.monotonic() - began < 1
+
+
+def test_no_single_wait_passes_the_deadline() -> None:
+    with Server(lambda _, server: server.stopped.wait(30)) as server:
+        began = time.monotonic()
+        assert "not done within deadline_seconds = 0.2" in refused(server, timeout_seconds=30, deadline_seconds=0.2)
+        assert time.monotonic() - began < 1
 
 
 DRIPS: dict[str, tuple[bytes, bytes]] = {
@@ -696,6 +709,13 @@ def test_a_server_without_tls_and_one_that_does_not_shake_hands(clock: Clock) ->
         with pytest.raises(CaptureError, match="no answer within"):
             get(entry(f"https://127.0.0.1:{silent.getsockname()[1]}/"), clock)
         assert time.monotonic() - began < 1
+
+
+def test_certificates_that_are_not_there(tmp_path: Path) -> None:
+    with Server(answer()) as server:
+        with pytest.raises(CaptureError, match="No such file"):
+            get(entry(server.url.replace("http:", "https:")), ca_file=tmp_path / "nowhere.pem")
+        gc.collect()  # a connection that was left open would be found here
 
 
 def test_limits_hold_under_tls(certificate: Path) -> None:
