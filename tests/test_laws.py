@@ -46,11 +46,17 @@ ORDER = (
     "attribution",
     "records",
     "verification",
+    "sources",
+    "capture",
     "store",
     "report",
     "cli",
 )
-PURE = ORDER[: ORDER.index("store")]
+PURE = ORDER[: ORDER.index("capture")]
+NETWORK = frozenset(
+    "_socket _ssl aiohttp asyncio ftplib http http.client http.server httpcore httpx httpx2 imaplib poplib requests "
+    "smtplib socket socketserver ssl urllib.request urllib3 xmlrpc".split()
+)
 
 
 def modules() -> dict[str, Path]:
@@ -63,8 +69,8 @@ def modules() -> dict[str, Path]:
 
 
 def room(module: str) -> str:
-    """Return the place of a module in the order: all adapters share one room."""
-    return "adapters" if module.startswith("adapters.") else module
+    """Return the place of a module in the order: all adapters share one room, and so does all that fetches."""
+    return module.partition(".")[0] if module.startswith(("adapters.", "capture.")) else module
 
 
 def imports(module: str, path: Path) -> set[str]:
@@ -117,6 +123,45 @@ def test_the_pure_part_asks_for_no_clock_disk_network_environment_or_chance(modu
             called = node.func.id if isinstance(node.func, ast.Name) else ""
             assert asked not in {"today", "now", "utcnow", "getenv"}, f"{module} line {node.lineno}"
             assert called != "open", f"{module} line {node.lineno}"
+
+
+def foreign(path: Path) -> set[str]:
+    """Return the modules of other packages that a module imports, inside functions and by name included."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            found |= {str(node.module)} | {f"{node.module}.{alias.name}" for alias in node.names}
+        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in ("import_module", "__import__"):
+            found |= {str(part.value) for part in node.args if isinstance(part, ast.Constant)}
+    return found | {".".join(name.split(".")[:k]) for name in found for k in range(1, name.count(".") + 1)}
+
+
+def test_only_capture_opens_a_socket() -> None:
+    asked = {name: foreign(path) & NETWORK for name, path in modules().items()}
+    assert {name for name, found in asked.items() if found} == {"capture", "capture.answers", "capture.wire"}
+    assert {name for name, found in asked.items() if found & {"socket", "ssl"}} == {"capture.wire"}
+    assert asked["capture"] | asked["capture.answers"] == {"http", "http.client"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import socket",
+        "import http.client as web",
+        "from urllib import request",
+        "from urllib.request import urlopen",
+        "def f():\n    from ssl import SSLContext",
+        "import importlib\nimportlib.import_module('httpx')",
+        "__import__('socket')",
+    ],
+)
+def test_the_law_of_sockets_sees_every_way_to_import(text: str, tmp_path: Path) -> None:
+    (tmp_path / "module.py").write_text(text)
+    assert foreign(tmp_path / "module.py") & NETWORK
+    (tmp_path / "module.py").write_text("from urllib.parse import quote\nimport json")
+    assert not foreign(tmp_path / "module.py") & NETWORK
 
 
 def test_every_module_opens_with_its_room_card() -> None:
@@ -213,9 +258,17 @@ def test_every_observation_is_used_or_has_a_reason() -> None:
     assert used.filter(pl.col("standard_price") <= 0).is_empty()
 
 
+def test_a_fixing_loads_nothing_that_fetches() -> None:
+    words = ["fix", "anthropic-output", "--date", "2026-06-25"]
+    body = f"import sys\nfrom tokenindex.cli import main\nassert main({words!r}) == 0\n"
+    check = "print([m for m in sys.modules if m.startswith('tokenindex.capture')], file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", body + check], capture_output=True, text=True, check=True)
+    assert done.stderr.strip().splitlines()[-1] == "[]"
+
+
 @pytest.mark.parametrize("command", [["-c", "import tokenindex"], ["-m", "tokenindex.cli", "--help"]])
 def test_import_and_help_load_no_library(command: list[str]) -> None:
-    heavy = ("pandas", "scipy", "pandera", "polars", "pyarrow", "numpy")
+    heavy = ("pandas", "scipy", "pandera", "polars", "pyarrow", "numpy", "ssl", "http.client", "tokenindex.capture")
     report = "import sys, runpy\nsys.argv = ['x', '--help']\n"
     body = (
         "import tokenindex\n"

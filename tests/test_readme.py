@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 import shlex
+from functools import partial
 from pathlib import Path
 
 import pytest
+from local_server import Server, answer
 
+from tokenindex import capture
 from tokenindex.cli import main
+from tokenindex.sources import EXAMPLE, read_sources
+from tokenindex.store import Home
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -47,9 +52,33 @@ def test_the_own_figures_commands_run(tmp_path: Path, monkeypatch: pytest.Monkey
     header += "date_kind,known_at"
     row = "my-desk,acme,one,input,standard,,0,1.25,USD,per_1m_tokens,excluded,2026-06-26,declared,2026-06-26"
     (tmp_path / "prices.csv").write_text(f"{header}\n{row}\n", encoding="utf-8")
-    init, ingest = (c for c in commands() if "my-home" in c)
+    init, ingest = (c for c in commands() if "my-home" in c and " fetch " not in c)
     assert main(shlex.split(init)[1:]) == 0
     assert main(shlex.split(ingest)[1:]) == 0
+
+
+def test_the_fetching_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The allow-list of the README as it stands, but for the host: that is a server on this machine."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(capture, "fetch", partial(capture.fetch, loopback=True))
+    (text,) = blocks("toml")
+    (init,) = (c for c in commands() if " init " in c)
+    (fetch,) = (c for c in commands() if " fetch " in c)
+    assert main(shlex.split(init)[1:]) == 0
+    body = (Path(__file__).parent / "fixtures" / "litellm.json").read_bytes()
+    with Server(answer(body, kind="text/plain; charset=utf-8")) as server:
+        path = tmp_path / "my-home" / "sources.toml"
+        path.write_text(text.replace("https://raw.githubusercontent.com", f"http://127.0.0.1:{server.port}"))
+        assert main(shlex.split(fetch)[1:]) == 0
+    (found,) = Home.open("my-home").captures()
+    assert (found.source, found.licence, found.name[-13:]) == ("litellm", "MIT", "_litellm.json")
+
+
+def test_the_example_of_a_new_home_is_the_one_of_the_readme() -> None:
+    (text,) = blocks("toml")
+    shown = read_sources(text.encode(), where="README.md")
+    example = read_sources(re.sub(r"^#(?=\S)", "", EXAMPLE, flags=re.MULTILINE).encode(), where="example")
+    assert shown["litellm"] == example["litellm"]
 
 
 def test_the_ten_lines_of_python_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .determination import Determination
     from .methodology import Methodology
     from .selection import Inputs
+    from .sources import Source
     from .store import Home
 
 _PACKAGE = "package:genai-prices"
@@ -43,19 +44,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except BrokenPipeError:  # the reader has seen enough: no traceback at exit either
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except OSError as wrong:
-            found = f"{wrong.strerror or wrong}"
-            remedy = "see that the file or folder exists, and may be read and written"
-            raise LedgerError(found, where=str(wrong.filename or ""), remedy=remedy) from wrong
+            raise _of_disk(wrong) from wrong
     except TokenIndexError as error:
-        _talk(f"{type(error).__name__}: {error}\n(to be solved by {error.who})")
+        _complain(error)
         if options.json:
-            facts = {k: getattr(error, k) for k in ("found", "expected", "remedy", "where", "who")}
-            print(json.dumps({"error": type(error).__name__, **facts}, indent=2))
+            print(json.dumps(_facts(error), indent=2))
         return error.exit_code
     except KeyboardInterrupt:
         _talk("interrupted; nothing that was stored is changed")
         return 130
-    return 0
+    code: int = options.exit_code
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -64,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="tokenindex", description="Benchmark fixings of AI-model token prices that an outsider can reproduce."
     )
     parser.add_argument("--version", action="version", version=f"tokenindex {__version__}")
+    parser.set_defaults(exit_code=0)  # a command that did a part of what was asked sets another
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--json", action="store_true", help="print the answer as JSON")
@@ -107,6 +107,13 @@ def _add_commands(
     made.add_argument("--known-at", type=_moment, metavar="WHEN", help="when it could be known (without it: --seen-at)")
     made.add_argument("--licence", help="licence of the figures")
     made.add_argument("--reference", help="address the file came from")
+
+    made = command(
+        "fetch", _fetch, "Fetch sources that sources.toml of a home allows, and store what they give.", homed
+    )
+    which = made.add_mutually_exclusive_group(required=True)
+    which.add_argument("names", nargs="*", metavar="NAME", default=[], help="a source, by its name in sources.toml")
+    which.add_argument("--all", action="store_true", help="every source")
 
     made = command("fix", _fix, "Determine the fixing of one date.", timed)
     made.add_argument("index", help="index, or index.component, such as tix or tix.output")
@@ -165,6 +172,20 @@ def _moment(text: str) -> datetime:
 
 def _talk(text: str) -> None:
     print(text, file=sys.stderr)
+
+
+def _complain(error: TokenIndexError, about: str = "") -> None:
+    _talk(f"{about}{type(error).__name__}: {error}\n(to be solved by {error.who})")
+
+
+def _facts(error: TokenIndexError) -> dict[str, str]:
+    facts = {k: getattr(error, k) for k in ("found", "expected", "remedy", "where", "who")}
+    return {"error": type(error).__name__, **facts}
+
+
+def _of_disk(wrong: OSError) -> LedgerError:
+    remedy = "see that the file or folder exists, and may be read and written"
+    return LedgerError(f"{wrong.strerror or wrong}", where=str(wrong.filename or ""), remedy=remedy)
 
 
 def _progress(text: str) -> None:
@@ -246,6 +267,11 @@ def _ingested(options: argparse.Namespace, home: Home, file: Path) -> Answer:
         licence=options.licence,
         reference=options.reference,
     )
+    return _stored(parsed, known_at)
+
+
+def _stored(parsed: Parsed | None, known_at: datetime) -> Answer:
+    """Return what a file held that went into a home."""
     if parsed is None:
         return "these bytes are stored already; nothing changed", {"stored": False}
     sizes = {table.name: len(frame) for table, frame in parsed.tables().items() if len(frame)}
@@ -258,6 +284,46 @@ def _ingested(options: argparse.Namespace, home: Home, file: Path) -> Answer:
         _talk(f"note: {note}")
     content = {"stored": True, "rows": sizes, "rejects": reasons, "rejected": parsed.rejects.drop("capture").to_dicts()}
     return "\n".join(["stored", *lines]), content
+
+
+def _fetch(options: argparse.Namespace) -> Answer:
+    home = _own_home(options)
+    known = home.sources()
+    unknown = [name for name in options.names if name not in known]
+    names = list(known) if options.all else list(dict.fromkeys(options.names))
+    if unknown or not names:
+        found = f"there is no source {unknown[0]!r}" if unknown else "no source is allowed yet"
+        expected = "one of " + ", ".join(known) if known else "[sources.NAME]"
+        raise InputDataError(found, where=str(home.path / "sources.toml"), expected=expected)
+    texts, contents = [], []
+    for number, name in enumerate(names, start=1):
+        _progress(f"fetching {number} of {len(names)}: {name}")
+        try:
+            text, content = _fetched(known[name], home)
+        except (TokenIndexError, OSError) as wrong:
+            error = _of_disk(wrong) if isinstance(wrong, OSError) else wrong
+            options.exit_code = options.exit_code or error.exit_code
+            _progress("")
+            _complain(error, about=f"{name}: ")
+            text, content = f"failed: {type(error).__name__}", {"stored": False, **_facts(error)}
+        texts.append(f"{name}: {text}")
+        contents.append({"name": name, **content})
+    _progress("")
+    return "\n".join(texts), contents
+
+
+def _fetched(source: Source, home: Home) -> Answer:
+    """Fetch one source and store what it gave."""
+    from . import capture
+    from .adapters import adapter
+
+    adapter(source.adapter)  # nobody is asked for what could not be read
+    fetched = capture.fetch(source, now=lambda: datetime.now(UTC), environment=os.environ)
+    facts = fetched.capture()
+    text, content = _stored(home.keep(fetched.content, facts, fetched=fetched.row()), facts.known_at)
+    row = fetched.row()
+    about = f"{len(fetched.content):,} bytes, asked {row['asked_at']}, attempt {fetched.attempts}, {fetched.sha256}"
+    return f"{text}\n          {about}", {**content, "fetch": row | {"headers": fetched.headers}}
 
 
 def _backdated(parsed: Parsed, known_at: datetime) -> list[str]:

@@ -78,3 +78,10 @@ class VerificationError(TokenIndexError):
 
     exit_code = 8
     who = "the auditor"
+
+
+class CaptureError(TokenIndexError):
+    """A source did not give what its entry in ``sources.toml`` allows: the data desk must act."""
+
+    exit_code = 9
+    who = "the data desk"

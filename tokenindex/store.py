@@ -7,6 +7,8 @@ their digest, and the list of captures only grows.
     HOME/captures.csv       one row a captured file: digest, name, adapter, source, moments, licence
                             (a file that is not in the list is not there: it is listed last)
     HOME/captures/NAME      the bytes
+    HOME/sources.toml       the addresses that may be fetched, with every limit of doing so
+    HOME/fetches.csv        one row a fetched capture: how it was got
     HOME/tables/LOOK/       parsed tables of a capture: a cache, made again when the adapter's version changes
     HOME/registry.csv       the registry in use; HOME/registries/ holds every one that a record names
     HOME/methodology/       documents besides those that tokenindex ships
@@ -23,7 +25,7 @@ import os
 import re
 import shutil
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -33,11 +35,12 @@ from pathlib import Path
 import polars as pl
 
 from .adapters import Capture, Parsed, adapter, look
-from .adapters.reading import in_utc
+from .adapters.reading import in_utc, written
 from .errors import InputDataError, LedgerError, MethodologyError
 from .methodology import Methodology, in_force, load
 from .records import Record, registry_digest
 from .selection import Inputs
+from .sources import EXAMPLE, Source, read_sources
 from .tables import REGISTRY
 from .verification import Evidence, merge
 
@@ -109,6 +112,7 @@ class Home:
         (home.path / "methodology").mkdir()
         shutil.copyfile(shipped("sample_data") / "registry.csv", home.path / "registry.csv")
         _write(home.path / "home.toml", b"# Settings of this tokenindex home.\n")
+        _write(home.path / "sources.toml", EXAMPLE.encode())
         _write(home.path / "captures.csv", (",".join(COLUMNS) + "\n").encode())
         return home
 
@@ -125,6 +129,13 @@ class Home:
             found = f"unknown or wrong settings {sorted(settings) or moment}"
             raise InputDataError(found, where=str(path), expected="known_at = a moment with zone")
         return moment.astimezone(UTC) if moment else None
+
+    def sources(self) -> dict[str, Source]:
+        """Return the addresses that may be fetched, by name; InputDataError if ``sources.toml`` is missing or wrong."""
+        path = self.path / "sources.toml"
+        if not path.is_file():
+            raise InputDataError("there is no such file", where=str(path), expected="what may be fetched")
+        return read_sources(path.read_bytes(), where=str(path))
 
     def captures(self) -> list[Capture]:
         """Return the facts of every captured file."""
@@ -225,29 +236,35 @@ class Home:
         InputDataError
             If the file is not what the adapter reads, or a fact of it does not fit into one line of text.
         """
+        facts = {"adapter": adapter_name, "source": source, "licence": licence or None, "reference": reference or None}
         for text in (source, licence or "", reference or ""):
             if not text.isprintable():
                 raise InputDataError(f"{text!r} is not printable", where=file.name, expected="one line of text")
-        content = file.read_bytes()
-        reader = adapter(adapter_name)
-        digest = hashlib.sha256(content).hexdigest()
         seen_at, known_at = in_utc(seen_at), in_utc(known_at)
-        name = f"{seen_at.date()}_{digest[:12]}_{_short(file.name)}"
-        capture = Capture(digest, name, adapter_name, source, seen_at, known_at, licence or None, reference or None)
+        content = file.read_bytes()
+        return self.keep(content, Capture.of(content, name=file.name, seen_at=seen_at, known_at=known_at, **facts))
+
+    def keep(self, content: bytes, capture: Capture, *, fetched: dict[str, str] | None = None) -> Parsed | None:
+        """Store captured bytes, by the rules of `ingest`; `fetched` says how they were got, a row of ``fetches.csv``."""
+        reader, known_as = adapter(capture.adapter), capture.name
+        name = f"{capture.seen_at.date()}_{capture.sha256[:12]}_{_short(known_as)}"
+        capture = replace(capture, name=name)
         if self._lists(capture):
             return None
         # errors name the file as the user knows it
-        parsed = reader.parse(content, replace(capture, name=file.name)).checked(where=file.name)
-        _refuse_nothing(parsed, adapter_name, where=file.name)
+        parsed = reader.parse(content, replace(capture, name=known_as)).checked(where=known_as)
+        _refuse_nothing(parsed, capture.adapter, where=known_as)
         with _alone(self.path):
             if self._lists(capture):
                 return None
-            stored = self.capture(digest)
+            stored = self.capture(capture.sha256)
             if stored:
                 capture = replace(capture, name=stored.name)
             else:
                 _write(self.path / "captures" / name, content)
             self._cache(capture, parsed)
+            if fetched:
+                _append(self.path / "fetches.csv", fetched)
             self._list(capture, reader.version)
         return parsed
 
@@ -273,13 +290,9 @@ class Home:
         _write(folder / "sha256.txt", _digests(held))
 
     def _list(self, capture: Capture, version: str) -> None:
-        line = io.StringIO()
-        # not strftime, which writes the year 999 with three digits
-        moments = {key: getattr(capture, key).isoformat().replace("+00:00", "Z") for key in ("seen_at", "known_at")}
+        moments = {"seen_at": written(capture.seen_at), "known_at": written(capture.known_at)}
         row = {**vars(capture), **moments, "adapter_version": version}
-        csv.DictWriter(line, COLUMNS, lineterminator="\n").writerow(row)
-        path = self.path / "captures.csv"
-        _write(path, path.read_bytes() + line.getvalue().encode())
+        _append(self.path / "captures.csv", {name: row[name] for name in COLUMNS})
 
     @cached_property
     def registry(self) -> pl.DataFrame:
@@ -366,6 +379,14 @@ def moment(text: str) -> datetime:
         return found.astimezone(UTC)
     except OverflowError:
         raise ValueError(f"{text!r} is not a moment in UTC") from None
+
+
+def _append(path: Path, row: Mapping[str, object]) -> None:
+    """Add a row to a list that only grows; a list that is not there yet begins with its header."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(row.values())
+    before = path.read_bytes() if path.exists() else (",".join(row) + "\n").encode()
+    _write(path, before + line.getvalue().encode())
 
 
 def _short(name: str) -> str:

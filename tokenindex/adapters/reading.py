@@ -174,3 +174,8 @@ def in_utc(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise ValueError("a moment needs a zone")
     return moment.astimezone(UTC)
+
+
+def written(moment: datetime) -> str:
+    """Return a moment as ISO text in UTC; not by strftime, which writes the year 999 with three digits."""
+    return in_utc(moment).isoformat().replace("+00:00", "Z")
