@@ -108,7 +108,8 @@ def test_a_good_record_passes_in_nine_steps(
 
 
 def test_steps_come_one_by_one(small: Record, evidence: Evidence) -> None:
-    steps = verify(small.content[:-1] + b"}", evidence=evidence, expected_sha256="0")
+    other = "1" if small.sha256[0] == "0" else "0"
+    steps = verify(small.content, evidence=evidence, expected_sha256=other)
     assert next(steps).number == 1
     with pytest.raises(VerificationError, match="digest"):
         next(steps)
