@@ -159,8 +159,9 @@ class Reference:
         self.quotes: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
         for row in inputs["observations"]:
             self.quotes[tuple(row[name] for name in QUOTE)].append(row)
+        readings = {(s["source"], s["capture"], s["known_at"]) for s in self.sightings if s["complete"]}
         for rows in self.quotes.values():
-            rows.sort(key=_order)
+            rows.sort(key=lambda r: _order(r, (r["source"], r["capture"], r["known_at"]) in readings))
         self.complete: dict[str, list[Row]] = defaultdict(list)
         for row in self.sightings:
             if row["complete"]:
@@ -735,10 +736,10 @@ def reference_fixing(
     return Reference(document, inputs, known_at, component).everything(day)
 
 
-def _order(row: Row) -> tuple[Any, ...]:
+def _order(row: Row, complete: bool) -> tuple[Any, ...]:
     price = row["price"]
-    known = (row["valid_from"], row["known_at"], price is None, Decimal(0) if price is None else price)
-    return (*known, row["capture"], row["locator"])
+    moments = (row["known_at"], row["valid_from"]) if complete else (row["valid_from"], row["known_at"])
+    return (*moments, price is None, Decimal(0) if price is None else price, row["capture"], row["locator"])
 
 
 def nano(amount: Decimal | int) -> int:

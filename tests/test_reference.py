@@ -627,6 +627,19 @@ def test_tokens_of_periods_that_overlap_count_once() -> None:
 
 
 @pytest.mark.parametrize("known_at", [None, at(40)])
+def test_a_later_snapshot_may_move_a_price_back(known_at: datetime | None) -> None:
+    """On day 3 the source says that the price of 2, which it had dated to day 0, is 3 since day -2."""
+    rows = small_inputs({"x": 10})
+    first = {**quote("x", "2", 0, capture="first"), "valid_from": at(0), "known_at": at(0)}
+    rows["observations"] = [first, {**quote("x", "3", 0, capture="second"), "valid_from": at(-2), "known_at": at(3)}]
+    seen = {**rows["sightings"][0], "complete": True}
+    for day, capture in ((0, "first"), (3, "second")):
+        rows["sightings"].append({**seen, "capture": capture, "seen_at": at(day), "known_at": at(day)})
+    prices = [f["price"] for f in agreed(SMALL, rows, [1, 2, 3, 4, 5], known_at=known_at)]
+    assert prices == [2_000_000_000 if known_at is None else 3_000_000_000] * 2 + [3_000_000_000] * 3
+
+
+@pytest.mark.parametrize("known_at", [None, at(40)])
 def test_a_snapshot_seen_again_unchanged_withdraws_nothing(known_at: datetime | None) -> None:
     """The same bytes were read on days 0 and 3 and others on day 6: what they held was on offer up to day 5."""
     rows = small_inputs({"x": 10})

@@ -84,8 +84,14 @@ class Inputs:
 
         An offer is what its quotes for several prompt lengths and hours make together.
         """
-        order = [*QUOTE_KEY, "valid_from", "known_at", "price", "capture", "locator"]
-        ordered = self.observations.sort(order, nulls_last=True)
+        look = ["source", "capture", "known_at"]
+        told = self.sightings.filter("complete").select(look).unique().with_columns(whole=pl.lit(True))
+        rows = self.observations.join(told, on=look, how="left", maintain_order="left")
+        whole = pl.col("whole").is_not_null()
+        # a complete snapshot says what holds, also of the past; else the later date is the later word
+        turn = {"first": ("known_at", "valid_from"), "then": ("valid_from", "known_at")}
+        rows = rows.with_columns(pl.when(whole).then(a).otherwise(b).alias(name) for name, (a, b) in turn.items())
+        ordered = rows.sort(*QUOTE_KEY, *turn, "price", "capture", "locator", nulls_last=True).drop(*turn, "whole")
         numbers = {"quote": pl.struct(QUOTE_KEY).rle_id(), "offer": pl.struct(OFFER_KEY).rle_id()}
         return ordered.with_columns(**numbers).with_row_index("row")
 
@@ -279,7 +285,8 @@ def select(inputs: Inputs, allowed: Allowed, currency: str, grid: Grid) -> pl.Da
 def _in_force(inputs: Inputs, grid: Grid) -> pl.LazyFrame:
     """Return each row with the positions at which it is the latest one of its quote that is valid and known.
 
-    The latest is the one with the last ``valid_from``, then the last ``known_at``; past its declared end it has `ended`.
+    The latest is the one with the last ``valid_from``, then the last ``known_at``; in complete snapshots the one with the
+    last ``known_at``, then the last ``valid_from``. Past its declared end it has `ended`.
     """
     rows = visible(inputs.quotes, grid=grid).filter(pl.col("valid_from") <= grid.frame["cut_off"][-1])
     seen = pl.col("valid_from") if grid.known_at else pl.max_horizontal("valid_from", "known_at")
