@@ -37,6 +37,7 @@ ORDER = (
     "methodology",
     "adapters",
     "selection",
+    "release",
     "basket",
     "constituents",
     "fixings",
