@@ -236,7 +236,11 @@ def _volume(cell: dict[str, Any], tokens: int, spend: int) -> dict[str, Any]:
 
 def _as_read(table: Table, rows: list[dict[str, Any]]) -> pl.DataFrame:
     """Return `rows` with the capture and the locators that reading their bytes gives."""
-    frame = table.frame([{**row, "capture": "", "locator": f"line {place}"} for place, row in enumerate(rows, start=2)])
+    placed, line = [], 2
+    for row in rows:
+        placed.append({**row, "capture": "", "locator": f"line {line}"})
+        line += 1 + sum(cell.count("\n") for cell in row.values() if isinstance(cell, str))
+    frame = table.frame(placed)
     return frame.with_columns(capture=pl.lit(hashlib.sha256(own_form(table, frame)).hexdigest()))
 
 

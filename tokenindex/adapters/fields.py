@@ -162,7 +162,7 @@ def currency_of(found: object) -> str:
     """Return the currency code that `found` writes in any case."""
     code = found.strip().upper() if isinstance(found, str) else ""
     if code not in CURRENCIES:
-        raise UnusableRecord("unknown_currency", word(found))
+        raise UnusableRecord("unknown_currency", word(found) if code.isalpha() and len(code) <= 8 else found)
     return code
 
 

@@ -5,9 +5,10 @@ outside these vocabularies is nothing, and its reader rejects the row as `unknow
 
 A **line item** of OpenAI is ``<model>[ text|audio|image], <direction>[, long context]``, with ``priority | `` before it
 for that tier; the direction is ``input``, ``cached input``, ``cache writes`` or ``output``. A **meter** of Azure is
-``<model> [Batch|pp] [cached|cchd|cd] <Inp|Outp|…> <glbl|regnl|DZone|…> [1M] Tokens`` with spaces or hyphens; models whose
-name says that they are billed by another modality or fine-tuned are left out. A **plain meter** names only what was
-counted: ``Input Tokens``, ``Output Tokens``, ``Cached Input Tokens``, ``Cache Read Tokens``, ``Cache Write Tokens``.
+``<model> [Batch|pp] [cached|cchd|cd] <Inp|Outp|…> <glbl|regnl|DZone|…> [1M] Tokens`` with one space or hyphen between
+words; models whose name says that they are billed by another modality or fine-tuned are left out. A **plain meter** names
+only what was counted: ``Input Tokens``, ``Output Tokens``, ``Cached Input Tokens``, ``Cache Read Tokens``, ``Cache Write
+Tokens``.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ _PLAIN: Final = {
     "cache write": "cache_write",
 }
 _AZURE: Final = re.compile(
-    r"(?P<model>[a-z0-9][a-z0-9. -]*?)[ -]+((?P<tier>batch|pp)[ -]+)?((?P<cached>cached|cchd|cd)[ -]+)?"
-    r"(?P<direction>inp|inpt|input|outp|outpt|output|opt|out)[ -]+"
-    r"(glbl|gl|global|regnl|rg|regional|dzone|dz|data zone)([ -]+1[km])?[ -]+tokens",
+    r"(?P<model>[a-z0-9.]+([ -][a-z0-9.]+)*?)[ -]((?P<tier>batch|pp)[ -])?((?P<cached>cached|cchd|cd)[ -])?"
+    r"(?P<direction>inp|inpt|input|outp|outpt|output|opt|out)[ -]"
+    r"(glbl|gl|global|regnl|rg|regional|dzone|dz|data zone)([ -]1[km])?[ -]tokens",
     re.ASCII | re.IGNORECASE,
 )
 _OTHERWISE_BILLED: Final = re.compile(
