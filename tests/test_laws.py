@@ -38,6 +38,7 @@ ORDER = (
     "methodology",
     "adapters",
     "selection",
+    "release",
     "offers",
     "basket",
     "constituents",

@@ -1,0 +1,145 @@
+"""The buckets of a vendor's usage or cost report: pages of time buckets, each with results.
+
+*Reads* one answer of the API, or an array of the pages that belong together. *Writes* the buckets that lie within one
+UTC day, and which days they cover. *Never* spreads a bucket over days, and never counts a moment twice.
+
+A bucket that spans days is rejected: its tokens belong to no day. Buckets that overlap without being the same are all
+rejected. A day that the buckets do not cover from midnight to midnight is partial. If the last page says that there are
+more, all its days are partial: which of them the next page continues nobody knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
+from typing import Any
+
+from .fields import UnusableRecord
+from .reading import load_json, pointer, unreadable
+from .usage import Record, Tally, Usage
+
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """One bucket: its bounds in UTC, the end excluded, its place and its results."""
+
+    start: datetime
+    end: datetime
+    at: str
+    results: list[Any]
+
+    @property
+    def day(self) -> date:
+        """The one day in which it lies."""
+        return self.start.date()
+
+
+def buckets(
+    tally: Tally, content: bytes, *, start: str, end: str, moment_of: Callable[[object], datetime]
+) -> list[Bucket]:
+    """Return the usable buckets, and tell the tally which days are partial.
+
+    Raises
+    ------
+    InputDataError
+        If the bytes are not the JSON of one page or of several.
+    """
+    found = []
+    more = False
+    for at, page in _pages(tally, content):
+        more = page.get("has_more") not in (False, None)
+        for place, item in enumerate(page["data"]):
+            locator = at + pointer("data", place)
+            try:
+                found.append(_bucket(item, locator, start=start, end=end, moment_of=moment_of))
+            except UnusableRecord as why:
+                tally.reject(why.reason, why.found, locator=locator)
+    if more:
+        tally.reject("more_pages", "", locator=at + "/has_more")
+    clashing = _clashing(found)
+    for bucket in found:
+        if (bucket.start, bucket.end) in clashing:
+            tally.reject("overlapping_buckets", _length(bucket), locator=bucket.at)
+    usable = [bucket for bucket in found if (bucket.start, bucket.end) not in clashing]
+    covered, seen = _covered(usable), tally.capture.seen_at.date()
+    tally.partial = lambda day: more or day >= seen or day not in covered
+    return usable
+
+
+def read_results(
+    tally: Tally, found: list[Bucket], reader: Callable[[Bucket, dict[str, Any], str], Usage | None]
+) -> None:
+    """Add what `reader` makes of each result and its bucket; what is not an object is rejected."""
+    for bucket in found:
+        tally.read(_results(tally, bucket), partial(reader, bucket))
+
+
+def _results(tally: Tally, bucket: Bucket) -> Iterator[Record]:
+    for place, item in enumerate(bucket.results):
+        locator = bucket.at + pointer("results", place)
+        if isinstance(item, dict):
+            yield locator, item
+        else:
+            tally.reject("not_an_object", item, locator=locator)
+
+
+def identity(bucket: Bucket, result: dict[str, Any], *, counts: Callable[[str], bool]) -> Hashable:
+    """Return what tells a result from others: its bucket and every field that is not one of its `counts`."""
+    scalars = ((name, found) for name, found in result.items() if not isinstance(found, dict | list))
+    return bucket.start, bucket.end, tuple(sorted((name, str(found)) for name, found in scalars if not counts(name)))
+
+
+def _pages(tally: Tally, content: bytes) -> list[Record]:
+    found = load_json(content, tally.capture, expected=object)
+    pages = [("", found)] if isinstance(found, dict) else []
+    if isinstance(found, list):
+        pages = [(pointer(place), page) for place, page in enumerate(found)]
+    if not pages or not all(isinstance(page, dict) and isinstance(page.get("data"), list) for _, page in pages):
+        raise unreadable(
+            tally.capture, 'a page has no array "data"', expected="a page of the report, or an array of them"
+        )
+    return pages
+
+
+def _bucket(item: object, locator: str, *, start: str, end: str, moment_of: Callable[[object], datetime]) -> Bucket:
+    if not isinstance(item, dict):
+        raise UnusableRecord("not_an_object", item)
+    found = Bucket(moment_of(item.get(start)), moment_of(item.get(end)), locator, item.get("results", []))
+    if found.end <= found.start:
+        raise UnusableRecord("ends_before_it_starts", _length(found))
+    if found.end > datetime.combine(found.day, time(), UTC) + _DAY:
+        raise UnusableRecord("spans_days", _length(found))
+    if not isinstance(found.results, list):
+        raise UnusableRecord("no_results", found.results)
+    return found
+
+
+def _length(bucket: Bucket) -> int:
+    """Return the length of a bucket in seconds."""
+    return int((bucket.end - bucket.start).total_seconds())
+
+
+def _clashing(found: list[Bucket]) -> set[tuple[datetime, datetime]]:
+    """Return the bounds that overlap others; the same bounds on two pages are one bucket."""
+    bounds = sorted({(bucket.start, bucket.end) for bucket in found})
+    clashing: set[tuple[datetime, datetime]] = set()
+    longest = bounds[0] if bounds else None
+    for bound in bounds[1:]:
+        if longest is not None and bound[0] < longest[1]:
+            clashing |= {longest, bound}
+        longest = max(longest or bound, bound, key=lambda other: other[1])
+    return clashing
+
+
+def _covered(found: list[Bucket]) -> set[date]:
+    """Return the days whose every moment lies in a bucket."""
+    reach: dict[date, datetime] = {}
+    for bucket in sorted(found, key=lambda bucket: (bucket.start, bucket.end)):
+        so_far = reach.setdefault(bucket.day, datetime.combine(bucket.day, time(), UTC))
+        if bucket.start <= so_far:
+            reach[bucket.day] = max(so_far, bucket.end)
+    return {day for day, end in reach.items() if end.date() > day}
