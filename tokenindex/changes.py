@@ -39,7 +39,6 @@ _SHELF: Final = tuple(name for name in _OFFER if name != "model")
 _THING: Final = (
     "constituent", "host", "service_tier", "region", "context_from", "time_from", "time_to", "time_zone", "currency",
 )  # fmt: skip
-_GONE: Final = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +64,9 @@ class Changes:
         rows = self.inputs.quotes.filter(known).with_columns(begin=self._enters("valid_from"))
         rows = self._ended(rows.with_columns(price=_amount()))
         same = [pl.col(c).eq_missing(pl.col(c).shift(1)) for c in ("quote", "price", "currency", "alias_of")]
-        first = pl.col("begin", "source", "currency", "alias_of", "price", "known_at", "date_kind", "valid_from", "quote")
+        first = pl.col(
+            "begin", "source", "currency", "alias_of", "price", "known_at", "date_kind", "valid_from", "quote"
+        )
         runs = rows.with_columns(run=(~pl.all_horizontal(same)).fill_null(True).cum_sum())
         found = runs.group_by("run", maintain_order=True).agg(
             pl.col("row").first().cast(pl.Int64),
@@ -73,12 +74,14 @@ class Changes:
             first.first(),
             pl.col("end").last(),
         )
-        shown = pl.when(pl.col("date_kind") == "first_seen").then("begin").otherwise(pl.max_horizontal("begin", "known_at"))
+        shown = (
+            pl.when(pl.col("date_kind") == "first_seen").then("begin").otherwise(pl.max_horizontal("begin", "known_at"))
+        )
         ordered = found.drop("run").with_columns(shown=shown, quote=pl.col("quote").cast(pl.Int64))
         return ordered.with_columns(k=pl.int_range(pl.len()))
 
     def _ended(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Return the rows that are ever in force, with ``end``: replaced, past its declared end, or gone from a snapshot."""
+        """Return the rows ever in force, with ``end``: replaced, past its declared end, or gone from a snapshot."""
         moments = rows["begin"].unique().sort()
         width = len(moments) + 1
         at = pl.lit(moments).search_sorted(pl.col("begin")).cast(pl.Int64)
@@ -100,7 +103,9 @@ class Changes:
         replaced = pl.col("enters").shift(-1).reverse().cum_min().reverse().over("source")
         looks = seen.with_columns(gone=replaced).group_by("capture", "known_at")
         # the same bytes may have been looked at several times: the last look counts, and nothing may have followed it
-        return looks.agg(pl.when(pl.col("gone").is_null().any()).then(None).otherwise(pl.col("gone").max()).alias("gone"))
+        return looks.agg(
+            pl.when(pl.col("gone").is_null().any()).then(None).otherwise(pl.col("gone").max()).alias("gone")
+        )
 
     def _looked(self) -> pl.DataFrame:
         seen = self.inputs.sightings.with_columns(enters=self._enters("seen_at"))
@@ -115,13 +120,15 @@ class Changes:
     @cached_property
     def days(self) -> pl.DataFrame:
         """The looks that gave a source a later day than all before: ``source, seen`` (the moment) and ``n``, in order."""
-        seen = self._looked().select("source", "enters", day=pl.col("seen_at").dt.date()).sort("source", "enters", "day")
+        seen = (
+            self._looked().select("source", "enters", day=pl.col("seen_at").dt.date()).sort("source", "enters", "day")
+        )
         latest = pl.col("day").cum_max().shift(1).over("source")
         news = seen.filter((pl.col("day") > latest).fill_null(True))
         return news.select("source", seen="enters", n=pl.int_range(pl.len()).over("source"))
 
     def with_facts(self, currencies: Iterable[str], *, rates: str) -> pl.DataFrame:
-        """Return the changes with every fact around them, and ``rate_XXX`` by the source `rates` of each of `currencies`."""
+        """Return the changes with the facts around them, and ``rate_XXX`` of each of `currencies` by the source `rates`."""
         found = self.named
         exchange = [self._rates(found, c, source=rates) for c in sorted(currencies)]
         for facts in (self._panel(found), self._ladders(found), *exchange):
@@ -198,18 +205,16 @@ class Changes:
         )
         told = pl.concat([ends, offers.select("offer", "component", "begin", "price", rank=1)])
         told = told.filter(pl.col("component").is_in(PANEL)).sort("offer", "begin", "rank")
-        wide = told.with_columns(
-            pl.when(pl.col("component") == c).then(pl.col("price").fill_null(_GONE)).alias(c) for c in PANEL
-        ).with_columns(pl.col(PANEL).forward_fill().over("offer"))
-        panel = wide.group_by("offer", "begin", maintain_order=True).agg(pl.col(PANEL).last())
-        panel = panel.with_columns(pl.when(pl.col(c) >= 0).then(c).alias(c) for c in PANEL)
-        panel = panel.with_columns(pl.col(c).shift(1).over("offer").alias(f"{c}_was") for c in PANEL)
+        last = [last_of(pl.col("component") == c, same="offer").alias(c) for c in PANEL]
+        wide = told.select("offer", "begin", *(pl.col("price").gather(at).alias(at.meta.output_name()) for at in last))
+        on = [pl.col(c) == pl.col(c).shift(-1) for c in ("offer", "begin")]
+        panel = wide.filter(~pl.all_horizontal(on).fill_null(False))  # the last row of a moment knows them all
+        again = pl.col("offer") == pl.col("offer").shift(1)
+        panel = panel.with_columns(pl.when(again).then(pl.col(c).shift(1)).alias(f"{c}_was") for c in PANEL)
         shelves = offers.select("offer", "shelf", "model").unique()
         panel = panel.join(_twins(panel, shelves), on=["offer", "begin"], how="left", maintain_order="left")
-        factors = [divide_columns(pl.col(c).clip(0, RATIO_MAX * 10**7) * NANO, pl.col(f"{c}_was")) for c in PANEL]
-        moved = [pl.when((pl.col(c) > 0) & (pl.col(f"{c}_was") > 0)).then(f) for c, f in zip(PANEL, factors, strict=True)]
-        spread = ratio(pl.max_horizontal(moved), pl.min_horizontal(moved))
-        joined = offers.join(panel.with_columns(spread=spread), on=["offer", "begin"], how="left", maintain_order="left")
+        panel = panel.with_columns(spread=_spread(panel))
+        joined = offers.join(panel, on=["offer", "begin"], how="left", maintain_order="left")
         now, was = (
             pl.coalesce(pl.when(pl.col("component") == c).then(f"{p}{suffix}") for c, p in _PARTNER.items())
             for suffix in ("", "_was")
@@ -269,8 +274,12 @@ class Changes:
         own = asked.select("k", "price", since="begin")
         around = self._around(self.named, asked.select("k", "group", "source", "begin"))
         told = pl.concat([around.rename({"price": "theirs"}), self._later(asked)]).join(own, on="k")
-        each = told.filter(within).group_by("k", "source").agg(pl.max_horizontal("begin", "since").min().alias("moment"))
-        enough = each.group_by("k").agg(pl.col("moment").sort().get(sources - 1, null_on_oob=True).alias("second_source"))
+        each = (
+            told.filter(within).group_by("k", "source").agg(pl.max_horizontal("begin", "since").min().alias("moment"))
+        )
+        enough = each.group_by("k").agg(
+            pl.col("moment").sort().get(sources - 1, null_on_oob=True).alias("second_source")
+        )
         seen = asked.select("k", "source", "shown", "begin", "end").sort("shown")
         base = seen.join_asof(
             self.days.sort("seen"), left_on="shown", right_on="seen", by="source", check_sortedness=False
@@ -291,7 +300,7 @@ class Changes:
         return keyed.drop("key"), keyed["key"]
 
     def _later(self, asked: pl.DataFrame) -> pl.DataFrame:
-        """Return ``k, theirs, source, begin`` of the changes of other sources that began while those `asked` were in force."""
+        """Return ``k, theirs, source, begin`` of the changes of other sources that began while those `asked` stood."""
         moments, _ = self._clock
         rows, keys = self._by_group
         width = len(moments) + 1
@@ -319,11 +328,28 @@ def _amount() -> pl.Expr:
     return pl.when(raw >= 0).then(divide_columns(bounded * factor, pl.lit(NANO, dtype=pl.Int128)))
 
 
+def last_of(present: pl.Expr, *, same: str) -> pl.Expr:
+    """Return the position of the last row up to each one where `present` holds and the column `same` is the same."""
+    last = pl.when(present).then(pl.int_range(pl.len())).forward_fill()
+    return pl.when(pl.col(same).gather(last) == pl.col(same)).then(last)
+
+
 def ratio(one: pl.Expr, other: pl.Expr) -> pl.Expr:
     """Return the larger over the smaller of two positive amounts in nano; null where one is not positive."""
     quotient = divide_columns(pl.max_horizontal(one, other) * NANO, pl.min_horizontal(one, other))
     bounded = pl.min_horizontal(quotient, pl.lit(RATIO_MAX, dtype=pl.Int128))
     return pl.when((one > 0) & (other > 0)).then(bounded)
+
+
+def _spread(panel: pl.DataFrame) -> pl.Series:
+    """Return the larger over the smaller of the factors by which the components of an offer moved, in nano."""
+    both = {c: (pl.col(c) > 0) & (pl.col(f"{c}_was") > 0) for c in PANEL}
+    bounded = {c: pl.col(c).clip(0, RATIO_MAX * 10**7) * NANO for c in PANEL}
+    factors = panel.select(
+        pl.when(both[c]).then(divide_columns(bounded[c], pl.col(f"{c}_was"))).alias(c) for c in PANEL
+    )
+    ends = factors.select(high=pl.max_horizontal(PANEL), low=pl.min_horizontal(PANEL))
+    return ends.select(ratio(pl.col("high"), pl.col("low"))).to_series()
 
 
 def _number(frame: pl.DataFrame, columns: Iterable[str]) -> pl.Series:

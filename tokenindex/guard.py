@@ -11,17 +11,19 @@ follows. What confirms a price does not depend on what is held: there is no orde
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Final
 
 import polars as pl
 
-from .changes import Changes, ratio
+from .changes import Changes, last_of, ratio
+from .errors import DeterminationError
 from .exact import NANO, divide_columns, money, rescale
 from .methodology import Methodology
 from .rules.guards import Guard, Release
-from .selection import Grid, Inputs, split, tile
-from .tables import FINDINGS, HOLDS, JUDGMENTS
+from .selection import Grid, Inputs, select_volumes, split, tile
+from .tables import FINDINGS, HOLDS, JUDGMENTS, UTC
 
 _TO_NANO: Final = 10**6
 _NANO_MAX: Final = 10**18
@@ -99,10 +101,10 @@ def _believing(
 def _compared(facts: pl.DataFrame, doubted: pl.Series) -> pl.DataFrame:
     """Append ``before``, the price of the quote that was believed last and is of the same currency, and ``move``."""
     believed = pl.col("price").is_not_null() & ~pl.col("k").is_in(doubted.implode())
-    last, currency = (
-        pl.when(believed).then(name).forward_fill().shift(1).over("quote") for name in ("price", "currency")
-    )
-    found = facts.with_columns(before=pl.when(currency == pl.col("currency")).then(last))
+    found = facts.with_columns(_last=last_of(believed, same="quote").shift(1))
+    same = [pl.col(c).gather(pl.col("_last")) == pl.col(c) for c in ("quote", "currency")]
+    found = found.with_columns(before=pl.when(pl.all_horizontal(same)).then(pl.col("price").gather(pl.col("_last"))))
+    found = found.drop("_last")
     return found.with_columns(move=ratio(pl.col("price"), pl.col("before")))
 
 
@@ -165,6 +167,8 @@ def _judged(changes: Changes, judgments: pl.DataFrame | None) -> pl.DataFrame:
     """Return ``k, decision, since, cause`` of the judgments that concern a change, from when they count."""
     judgments = JUDGMENTS.empty() if judgments is None else judgments
     since = pl.col("decided_at") if changes.known_at else pl.max_horizontal("decided_at", "known_at")
+    if judgments.is_empty():
+        return _NOT_JUDGED
     known = judgments.filter((pl.col("known_at") <= (changes.known_at or changes.until)) & (since <= changes.until))
     known = known.with_columns(cause=pl.format("{} ({})", "reason", "decided_by"))
     rows = changes.inputs.quotes.select("row", *_CONCERNS).join(
@@ -176,6 +180,14 @@ def _judged(changes: Changes, judgments: pl.DataFrame | None) -> pl.DataFrame:
     inside = (pl.col("row") <= pl.col("last_row")) & (pl.col("end").is_null() | (pl.col("since") < pl.col("end")))
     found = at.filter(inside).select("k", "decision", "cause", since=pl.max_horizontal("since", "begin"))
     return found.unique(maintain_order=True)
+
+
+_NOT_JUDGED: Final = pl.DataFrame(schema={"k": pl.Int64, "decision": pl.String, "cause": pl.String, "since": UTC})
+
+
+def unmatched(inputs: Inputs, judgments: pl.DataFrame) -> pl.DataFrame:
+    """Return the judgments that concern no price there is: they are likely mistyped, and change nothing."""
+    return judgments.join(inputs.quotes, on=_CONCERNS, how="anti", maintain_order="left")
 
 
 def _findings(facts: pl.DataFrame, flags: pl.DataFrame) -> pl.DataFrame:
@@ -205,7 +217,12 @@ def _stale(changes: Changes, guards: Sequence[Guard]) -> pl.DataFrame:
     found = [FINDINGS.empty()]
     for g in guards:
         if g.of_source:
-            words = {"reason": pl.lit(g.reason), "cause": g.cause, "severity": pl.lit("note")}
+            words = {
+                "reason": pl.lit(g.reason),
+                "cause": g.cause,
+                "severity": pl.lit("note"),
+                "held_until": pl.lit("not_held"),
+            }
             late = changes.looks.filter(g.applies).select("source", **words, held_from=g.since, ended_at="end")
             found.append(FINDINGS.conform(late))
     return pl.concat(found)
@@ -256,3 +273,74 @@ def hold(rows: pl.DataFrame, held: pl.DataFrame, grid: Grid) -> pl.DataFrame:
     )
     tiled = tile(spells, on=["row"], start=0, end=grid.size)
     return split(rows.lazy(), tiled, on=["row"]).collect(engine="in-memory")
+
+
+@dataclass(frozen=True)
+class InputReport:
+    """What the guards say of the inputs of one fixing date, before it is made.
+
+    Parameters
+    ----------
+    cut_off : datetime
+        The moment at which the inputs are looked at.
+    held, notes : DataFrame
+        FINDINGS in force at the cut-off, with ``tokens``, those of their constituent in the window, and ``concerns``:
+        whether the price can enter the index; worst first.
+    sources : DataFrame
+        ``source, seen_at, days`` since the last look at each allowed source.
+    tokens, unmapped : int
+        All tokens known in the window of the date, and those that the registry maps to no constituent.
+    """
+
+    cut_off: datetime
+    held: pl.DataFrame
+    notes: pl.DataFrame
+    sources: pl.DataFrame
+    tokens: int
+    unmapped: int
+
+
+def input_report(
+    inputs: Inputs,
+    methodology: Methodology,
+    *,
+    day: date,
+    known_at: datetime | None,
+    judgments: pl.DataFrame | None = None,
+) -> InputReport:
+    """Return what the guards say of the inputs of the fixing of `day`, of the sources that the index allows.
+
+    Raises
+    ------
+    DeterminationError
+        If `day` is no fixing date, or its cut-off lies after `known_at`.
+    """
+    grid = Grid.of(methodology.calendar, [day], known_at=known_at)
+    cut_off = methodology.calendar.cut_off_at(day)
+    if known_at and cut_off > known_at:
+        raise DeterminationError(
+            f"the cut-off of {day} lies after {known_at:%Y-%m-%d %H:%M}Z", expected="an earlier date"
+        )
+    found = guard(inputs, methodology, known_at=known_at, until=cut_off, judgments=judgments)
+    allowed = sorted({p.source for p in methodology.inputs.prices})
+    found = found.filter(
+        pl.col("released_at").is_null() & pl.col("ended_at").is_null() & pl.col("source").is_in(allowed)
+    )
+    volumes = select_volumes(inputs, methodology, grid)
+    used = volumes.filter("counted").group_by("constituent").agg(pl.col("tokens").cast(pl.Int128).sum())
+    universe = inputs.universe(methodology)["constituent"]
+    components = [*methodology.blend.mix, *methodology.blend.instead.values()]
+    enters = pl.col("constituent").is_in(universe.implode()) & pl.col("component").is_in(components)
+    found = found.join(used, on="constituent", how="left", maintain_order="left")
+    found = found.with_columns(pl.col("tokens").fill_null(0), concerns=enters.fill_null(False))
+    worst = found.sort("concerns", "tokens", descending=True, maintain_order=True)
+    looks = Changes(inputs, known_at, cut_off).looks.group_by("source").agg(seen_at=pl.col("begin").max())
+    sources = pl.DataFrame({"source": allowed}).join(looks, on="source", how="left", maintain_order="left")
+    return InputReport(
+        cut_off=cut_off,
+        held=worst.filter(pl.col("severity") == "hold"),
+        notes=worst.filter(pl.col("severity") == "note"),
+        sources=sources.with_columns(days=(pl.lit(cut_off) - pl.col("seen_at")).dt.total_days()),
+        tokens=int(volumes["tokens"].cast(pl.Int128).sum() or 0),
+        unmapped=int(volumes.filter(pl.col("constituent").is_null())["tokens"].cast(pl.Int128).sum() or 0),
+    )

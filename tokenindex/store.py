@@ -8,6 +8,7 @@ their digest, and the list of captures only grows.
                             (a file that is not in the list is not there: it is listed last)
     HOME/captures/NAME      the bytes
     HOME/tables/LOOK/       parsed tables of a capture: a cache, made again when the adapter's version changes
+    HOME/judgments.csv      decisions of people to hold or release a price, if there are any
     HOME/registry.csv       the registry in use; HOME/registries/ holds every one that a record names
     HOME/methodology/       documents besides those that tokenindex ships
     HOME/records/INDEX/     records, by date and digest
@@ -33,12 +34,13 @@ from pathlib import Path
 import polars as pl
 
 from .adapters import Capture, Parsed, adapter, look
+from .adapters.own import parse_judgments
 from .adapters.reading import in_utc
 from .errors import InputDataError, LedgerError, MethodologyError
 from .methodology import Methodology, in_force, load
 from .records import Record, registry_digest
 from .selection import Inputs
-from .tables import REGISTRY
+from .tables import JUDGMENTS, REGISTRY
 from .verification import Evidence, merge
 
 COLUMNS = ("sha256", "name", "adapter", "source", "seen_at", "known_at", "licence", "reference", "adapter_version")
@@ -285,6 +287,17 @@ class Home:
     def registry(self) -> pl.DataFrame:
         """The registry in use."""
         return read_registry(self.path / "registry.csv")
+
+    def judgments(self) -> pl.DataFrame:
+        """Return the JUDGMENTS on record.
+
+        Raises
+        ------
+        InputDataError
+            If one is not complete.
+        """
+        path = self.path / "judgments.csv"
+        return parse_judgments(path.read_bytes(), where=str(path)) if path.is_file() else JUDGMENTS.empty()
 
     def documents(self, index: str = "*") -> list[Methodology]:
         """Return the shipped documents and those of this home, of one index or of all."""

@@ -17,8 +17,10 @@ from .errors import InputDataError
 from .exact import MONEY, SOURCE_MONEY, TOKENS_MAX, WIDE, money
 from .units import (
     COMPONENTS,
+    CONFIRMATIONS,
     CURRENCIES,
     DATE_KINDS,
+    HELD_UNTIL,
     PER_MTOK,
     SCOPES,
     SERVICE_TIERS,
@@ -436,6 +438,7 @@ FINDINGS: Final = Table(
         Column("reason", pl.String, "reason code of the guard, or judgment", "guard"),
         Column("severity", pl.String, "whether the price is held back", "guard", allowed=("hold", "note")),
         Column("cause", pl.String, "the cause that the figures suggest", "guard"),
+        Column("held_until", pl.String, "what releases it, besides a judgment", "guard", allowed=HELD_UNTIL),
         Column("source", pl.String, "who reports the price", "guard"),
         Column("provider", pl.String, "who sells; null: the finding is of the source", "guard", nullable=True),
         Column("model", pl.String, "the model, in the source's spelling", "guard", nullable=True),
@@ -461,7 +464,7 @@ FINDINGS: Final = Table(
             "what confirmed it",
             "guard",
             nullable=True,
-            allowed=("second_source", "second_day", "judgment"),
+            allowed=CONFIRMATIONS,
         ),
         Column("ended_at", UTC, "since when the source says otherwise; null: it still says so", "guard", nullable=True),
     ),

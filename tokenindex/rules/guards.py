@@ -26,9 +26,8 @@ from typing import Final
 import polars as pl
 
 from ..exact import NANO, rescale
-from ..units import CURRENCIES
+from ..units import CURRENCIES, HELD_UNTIL
 
-HELD_UNTIL: Final = ("not_held", "second_source", "second_day", "confirmed", "judgment")
 _LARGEST: Final = 10**9
 
 _PRICE, _BEFORE, _OTHERS = pl.col("price"), pl.col("before"), pl.col("others")
@@ -157,14 +156,14 @@ def unit_factor(*, factors: tuple[int, ...], tolerance: Decimal, held_until: str
 def currency_factor(*, currencies: tuple[str, ...], tolerance: Decimal, held_until: str) -> Guard:
     """Suspect a wrong currency where every component moves by about an exchange rate, or a first price is off by one.
 
-    :math:`|r - e| ≤ tolerance · e` with :math:`e` the larger over the smaller of one unit of the price's currency and of one
-    of `currencies`, at the rate known then. A change counts only if all priced components of the offer moved alike:
+    :math:`|r - e| ≤ tolerance · e` with :math:`e` the larger over the smaller of one unit of the price's currency and of
+    one of `currencies`, at the rate known then. A change counts only if all priced components of the offer moved alike:
     the larger over the smaller factor is at most :math:`1 + tolerance`. A first price is compared with other sources.
 
     Parameters
     ----------
     currencies : tuple of str
-        The currencies with which the price's own may be confused. One whose rate is near 1 makes every small change suspect.
+        The currencies with which the price's own may be confused. One whose rate is near 1 makes small changes suspect.
     tolerance : Decimal
         Relative, 0 to 1: sources convert at rates of their own.
     held_until : str
@@ -189,8 +188,8 @@ def currency_factor(*, currencies: tuple[str, ...], tolerance: Decimal, held_unt
 def vat_factor(*, rates: tuple[Decimal, ...], tolerance: Decimal, held_until: str) -> Guard:
     """Suspect tax in the price where every component moves by a rate of value added tax.
 
-    :math:`|r - (1 + t)| ≤ tolerance · (1 + t)` for a rate :math:`t`, all priced components of the offer alike. A change by a
-    fifth is ordinary as well: this rule is made for notes.
+    :math:`|r - (1 + t)| ≤ tolerance · (1 + t)` for a rate :math:`t`, all priced components of the offer alike. A change by
+    a fifth is ordinary as well: this rule is made for notes.
 
     Parameters
     ----------
@@ -248,8 +247,8 @@ def component_order(*, held_until: str) -> Guard:
     held_until : str
         One of `HELD_UNTIL`.
     """
-    output = (pl.col("component") == "output") & (_PRICE > 0) & (_PRICE < pl.col("input"))
-    cached = (pl.col("component") == "cache_read") & (_PRICE > pl.col("input")) & (pl.col("input") > 0)
+    output = (pl.col("component") == "output") & (_PRICE > 0) & (pl.col("input") > _PRICE)
+    cached = (pl.col("component") == "cache_read") & (pl.col("input") < _PRICE) & (pl.col("input") > 0)
     cause = pl.when(output).then(pl.lit("output costs less than input")).otherwise(pl.lit("cached input costs more"))
     text = "{}: components may have been exchanged"
     return Guard("component_order", (output | cached).fill_null(False), pl.format(text, cause), _until(held_until))
@@ -372,8 +371,8 @@ def flapping(*, changes: int, days: int, held_until: str) -> Guard:
     if changes < 2:
         raise ValueError("changes must be at least 2")
     begin = pl.col("begin")
-    enough = begin.shift(changes).over("quote").is_not_null()
-    within = begin - begin.shift(changes - 1).over("quote") <= _days(days)
+    enough = pl.col("quote").shift(changes) == pl.col("quote")  # so many changes, and the first price before them
+    within = begin - begin.shift(changes - 1) <= _days(days)
     cause = pl.lit(f"{changes} changes within {days} days: the quote jumps between offers")
     return Guard("flapping", enough & within, cause, _until(held_until))
 
