@@ -88,9 +88,11 @@ def input_text(found: InputReport, m: Methodology) -> str:
     whole = found.tokens or 1  # nothing is known: shares of zero
     concerned = enters.unique("constituent")["tokens"].sum() / whole
     lines = [f"{m.index} {m.version}  input report at the cut-off {found.cut_off:%Y-%m-%d %H:%M}Z"]
+    counted, more = (part["row"].n_unique() for part in (enters, beside))
+    named = enters["constituent"].n_unique()
     lines.append(
-        f"held        {len(enters)} prices of {enters['constituent'].n_unique()} constituents, {concerned:.1%} of the known"
-        f" tokens; {len(beside)} more that no constituent uses"
+        f"held        {counted} prices of {named} constituents, {concerned:.1%} of the known tokens; {more} more that no"
+        " constituent uses"
     )
     late = found.sources.filter(pl.col("days").is_null() | (pl.col("days") > m.inputs.max_days_unseen))
     lines.append(
@@ -125,8 +127,9 @@ def _note_row(row: dict[str, Any]) -> list[str]:
 def _held_text(row: dict[str, Any], m: Methodology, whole: int) -> str:
     """Return one held price: what it is, why it is held, and what would release it."""
     assert m.release is not None
+    near = (m.release.tolerance * 100).normalize()
     waits = {
-        "second_source": f"{m.release.confirming_sources} other source(s) within {m.release.tolerance:%} of it",
+        "second_source": f"{m.release.confirming_sources} other source(s) within {near:f}% of it",
         "second_day": f"{m.release.later_days} later day(s) on which the source is seen with it",
     }
     either = {"confirmed": list(waits.values()), "judgment": []}

@@ -60,15 +60,16 @@ def _parse(content: bytes, capture: Capture, table: Table) -> tuple[pl.DataFrame
     known_at = pl.lit(capture.known_at).cast(UTC_TIME)  # a file holds nothing that became known after it
     faults.append((pl.col("known_at") > known_at, "known_after_capture", "known_at"))
     text = {column.name: cells[column.name].alias(f"text of {column.name}") for column in columns}
-    reason = pl.coalesce(pl.when(bad).then(pl.lit(why)) for bad, why, _ in faults)
+    reason = pl.coalesce(pl.when(bad).then(pl.lit(why)) for bad, why, _ in faults).alias("why it is rejected")
     found = pl.coalesce(pl.when(bad).then(pl.col(f"text of {name}").fill_null("")) for bad, _, name in faults)
-    judged = typed.with_columns(text.values()).with_columns(reason=reason, found=found)
-    bad = judged.filter(pl.col("reason").is_not_null())
-    rejects = bad.select("reason", pl.col("found").str.slice(0, 80), "capture", "locator")
+    judged = typed.with_columns(text.values()).with_columns(reason, found.alias("what was found"))
+    faulty = pl.col("why it is rejected").is_not_null()
+    facts = {"reason": "why it is rejected", "found": pl.col("what was found").str.slice(0, 80)}
+    rejects = REJECTS.conform(judged.filter(faulty).select("capture", "locator", **facts))
     if cells.is_empty():
         nothing = {"reason": "empty_snapshot", "found": "", "capture": capture.sha256, "locator": ""}
         rejects = REJECTS.frame([nothing])
-    return table.conform(judged.filter(pl.col("reason").is_null())), rejects
+    return table.conform(judged.filter(~faulty)), rejects
 
 
 def _lines(content: bytes, capture: Capture) -> tuple[pl.DataFrame, pl.Series]:

@@ -96,6 +96,11 @@ def _days(number: int) -> pl.Expr:
     return pl.duration(days=number)
 
 
+def _lasts(since: pl.Expr) -> pl.Expr:
+    """Return whether what began has not ended by the moment `since`, and that moment has come."""
+    return (pl.col("end").is_null() | (since < pl.col("end"))) & (since <= pl.col("until"))
+
+
 def _until(held_until: str) -> str:
     if held_until not in HELD_UNTIL:
         raise ValueError(f"held_until is {held_until!r}, not one of {', '.join(HELD_UNTIL)}")
@@ -295,7 +300,7 @@ def frozen(*, days: int) -> Guard:
         1 to 3660.
     """
     since = pl.col("begin") + _days(days)
-    applies = (_PRICE > 0) & (since < pl.col("end").fill_null(pl.col("until"))) & (since <= pl.col("until"))
+    applies = (_PRICE > 0) & _lasts(since)
     cause = pl.lit(f"unchanged for {days} days: the source may no longer look")
     return Guard("frozen", applies, cause, "not_held", since=since)
 
@@ -309,7 +314,7 @@ def stale_source(*, days: int) -> Guard:
         1 to 3660.
     """
     since = pl.col("begin") + _days(days)
-    applies = (since < pl.col("end").fill_null(pl.col("until"))) & (since <= pl.col("until"))
+    applies = _lasts(since)
     cause = pl.lit(f"not looked at for {days} days: what it would say is not known")
     return Guard("stale_source", applies, cause, "not_held", since=since, of_source=True)
 
