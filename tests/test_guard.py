@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 
 from tokenindex.adapters import Capture, adapter
 from tokenindex.adapters.own import parse_judgments
-from tokenindex.changes import Changes
+from tokenindex.changes import AMOUNT_MAX, RATIO_MAX, Changes
 from tokenindex.cli import main
 from tokenindex.errors import DeterminationError, InputDataError, MethodologyError
+from tokenindex.exact import NANO
 from tokenindex.guard import guard, hold, holds, input_report, unmatched
 from tokenindex.methodology import Methodology, load, load_guards
 from tokenindex.selection import Grid, Inputs, select
@@ -31,7 +32,7 @@ from tokenindex.tables import FINDINGS, HOLDS, OBSERVATIONS, RATES, REGISTRY, SI
 
 TIX = (shipped("methodology") / "tix" / "1.0.0.toml").read_bytes()
 RECOMMENDED = (shipped("methodology") / "guards.toml").read_bytes()
-RAW = Path("/work/shared/data/raw/litellm")
+RAW = Path(__file__).parents[2] / "shared/data/raw/litellm"
 RELEASE = "\n[release]\nconfirming_sources = 1\ntolerance = 0.02\nlater_days = 1\n"
 FIRST = datetime(2026, 3, 1, 6, tzinfo=UTC)
 END = 60
@@ -419,6 +420,7 @@ def test_a_judgment_holds_what_no_rule_would() -> None:
     [
         (line(7, "release", reason=""), ["line 2", "missing_field", "when and why"]),
         (line(7, "release").replace('"A. Person, administrator"', ""), ["line 2", "missing_field"]),
+        (line(7, "release").replace("T08:00:00Z,release", "T05:00:00Z,release"), ["line 2", "known_before_decided"]),
         (line(7, "keep"), ["unknown_decision", "'keep'"]),
         (line(7, "release", amount="much"), ["not_a_price", "'much'"]),
     ],
@@ -542,6 +544,7 @@ def test_any_row_order_gives_the_same_findings(seed: int) -> None:
 
 
 def test_prices_at_the_bounds_do_not_overflow() -> None:
+    assert max(AMOUNT_MAX * NANO, RATIO_MAX * NANO, (2**63 - 1) * NANO) < 2**126
     rows = [price(0, "0.000000000000001"), price(5, "99999999999999", unit="per_token")]
     found = findings(world([*rows, other(1, "99999999999999", unit="per_token")]), full())
     # a first price far from another source's, and a jump from it that the other source confirms at once
@@ -583,6 +586,15 @@ def test_a_wrong_guard_is_refused(old: bytes, new: bytes, words: list[str]) -> N
         with pytest.raises(MethodologyError) as caught:
             (load if text.startswith(TIX) else load_guards)(text, where="x.toml")
         assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_a_document_with_guards_can_be_described(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "guarded.toml"
+    path.write_bytes(TIX + RECOMMENDED)
+    assert main(["methodology", "describe", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "unit_factor: Suspect a wrong unit" in out
+    assert "confirming_sources: 1" in out
 
 
 def test_guards_without_a_release_are_refused() -> None:

@@ -7,8 +7,8 @@ A **change** is a run of rows of one quote, in force one after the other, that s
 repeat the one before. Work is done on changes and not on dates, and everything is searched by a pair of whole numbers,
 ``group * width + moment``, in one pass: the cost of a row does not grow with the number of rows.
 
-Amounts are whole 1e-15 currency units per million tokens, in 128 bits. A price beyond ten million currency units per
-unit of its source counts as that: it is far outside of every rule.
+Amounts are whole 1e-15 currency units per million tokens, in 128 bits. A price beyond 1e13 currency units per million
+tokens counts as that: it is far outside of every rule.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from .selection import SELLER, Inputs
 from .tables import QUOTE_KEY
 from .units import PER_MTOK
 
-AMOUNT_MAX: Final = 10**31
-"""Largest price of a source that is told apart, in 1e-24 of its unit."""
+AMOUNT_MAX: Final = 10**28
+"""Largest price that is told apart, in 1e-15 per million tokens: times `NANO` it stays under 2**126."""
 RATIO_MAX: Final = 10**20
 """Largest ratio that is told apart, in nano."""
 PANEL: Final = ("input", "output", "cache_read", "cache_write")
@@ -246,7 +246,9 @@ class Changes:
         """Return the larger over the smaller of one unit of the price's currency and of `currency`, in nano."""
         rates = self.inputs.rates.filter(pl.col("source") == source)
         rates = rates.with_columns(pl.col("rate_date").cast(pl.Datetime("us", "UTC")).alias("day"))
-        seen = rates.with_columns(enters=self._enters("day"), nano=pl.col("rate").to_physical().cast(pl.Int128))
+        seen = rates.with_columns(
+            enters=self._enters("day"), nano=pl.col("rate").to_physical().cast(pl.Int64).cast(pl.Int128)
+        )
         seen = seen.filter((pl.col("known_at") <= self._last) & (pl.col("enters") <= self.until))
         base = seen["base"].min() if len(seen) else currency
         legs = seen.filter(pl.col("base") == base).sort("enters", "rate_date", "known_at", "nano")
@@ -324,7 +326,7 @@ def _amount() -> pl.Expr:
     """Return the price in whole 1e-15 per million tokens, half-even; null where it is withdrawn or below zero."""
     factor = pl.col("unit").replace_strict({u: f.numerator for u, f in PER_MTOK.items()}, return_dtype=pl.Int128)
     raw = pl.col("price").to_physical().cast(pl.Int128)
-    bounded = pl.min_horizontal(raw, pl.lit(AMOUNT_MAX, dtype=pl.Int128))
+    bounded = pl.min_horizontal(raw, pl.lit(AMOUNT_MAX * NANO, dtype=pl.Int128) // factor)
     return pl.when(raw >= 0).then(divide_columns(bounded * factor, pl.lit(NANO, dtype=pl.Int128)))
 
 

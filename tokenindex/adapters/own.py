@@ -64,7 +64,7 @@ def _parse(content: bytes, capture: Capture, table: Table) -> tuple[pl.DataFrame
     found = pl.coalesce(pl.when(bad).then(pl.col(f"text of {name}").fill_null("")) for bad, _, name in faults)
     judged = typed.with_columns(text.values()).with_columns(reason, found.alias("what was found"))
     faulty = pl.col("why it is rejected").is_not_null()
-    facts = {"reason": "why it is rejected", "found": pl.col("what was found").str.slice(0, 80)}
+    facts = {"reason": pl.col("why it is rejected"), "found": pl.col("what was found").str.slice(0, 80)}
     rejects = REJECTS.conform(judged.filter(faulty).select("capture", "locator", **facts))
     if cells.is_empty():
         nothing = {"reason": "empty_snapshot", "found": "", "capture": capture.sha256, "locator": ""}
@@ -205,6 +205,7 @@ _ROW_FAULTS: Final[dict[str, list[_Fault]]] = {
         (pl.col("spend").is_not_null() & pl.col("currency").is_null(), "missing_field", "currency"),
     ],
     "RATES": [(pl.col("rate") <= 0, "not_a_rate", "rate")],
+    "JUDGMENTS": [(pl.col("known_at") < pl.col("decided_at"), "known_before_decided", "known_at")],
 }
 
 
