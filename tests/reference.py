@@ -21,18 +21,7 @@ from typing import Any
 NANO = 10**9
 LARGEST = 10**6 * NANO
 FACTORS = {"per_token": 10**6, "per_1k_tokens": 10**3, "per_1m_tokens": 1, "cents_per_token": 10**4}
-QUOTE = (
-    "source",
-    "provider",
-    "model",
-    "component",
-    "service_tier",
-    "region",
-    "context_from",
-    "time_from",
-    "time_to",
-    "time_zone",
-)
+QUOTE = ("source", "provider", "model", "component", "service_tier", "region", "context_from", "time_from", "time_to", "time_zone")
 Row = Mapping[str, Any]
 
 

@@ -620,7 +620,7 @@ def test_check_prints_what_is_held_and_why(home: Home, capsys: pytest.CaptureFix
     assert main(call) == 0
     assert "held        0 prices" in capsys.readouterr().out
     wrong_prices(home)
-    assert main(call) == 9
+    assert main(call) == 10
     out, err = capsys.readouterr()
     assert "judged by guards.toml" in err
     for words in (
@@ -631,7 +631,7 @@ def test_check_prints_what_is_held_and_why(home: Home, capsys: pytest.CaptureFix
         "until 1 other source(s) within 2% of it or a judgment",
     ):
         assert words in out
-    assert main([*call, "--json"]) == 9
+    assert main([*call, "--json"]) == 10
     found = json.loads(capsys.readouterr().out)
     assert {r["reason"] for r in found["held"] if r["concerns"]} == {"unit_factor", "unconfirmed_jump"} - {
         r for r in ("unconfirmed_jump",) if len(found["held"]) == 1

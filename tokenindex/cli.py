@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from .store import Home
 
 _PACKAGE = "package:genai-prices"
-HELD = 9
+HELD = 10
 """Exit code of `check` when a price is held back: no error, but someone should look before the fixing is made."""
 Answer = tuple[str, Any]
 """The text for people, and the same as JSON."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code: 0, 2 for wrong usage, 9 if `check` holds a price, or an error family's."""
+    """Run one command; return its exit code: 0, 2 for wrong usage, 10 if `check` holds a price, or an error family's."""
     options = _parser().parse_args(arguments)
     try:
         try:
