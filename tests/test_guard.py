@@ -537,9 +537,8 @@ def test_a_moment_is_judged_by_what_was_known_at_it(seed: int, day: int, as_know
 @given(seed=st.integers(0, 10**6))
 def test_any_row_order_gives_the_same_findings(seed: int) -> None:
     inputs = many(seed)
-    mixed = Inputs(
-        **{n: getattr(inputs, n).sample(fraction=1, shuffle=True, seed=seed) for n in inputs.__dataclass_fields__}
-    )
+    names = ("observations", "sightings", "registry")
+    mixed = Inputs(**{n: getattr(inputs, n).sample(fraction=1, shuffle=True, seed=seed) for n in names})
     assert guard(inputs, full(), known_at=None, until=at(40)).equals(guard(mixed, full(), known_at=None, until=at(40)))
 
 

@@ -315,7 +315,6 @@ def input_report(
     DeterminationError
         If `day` is no fixing date, or its cut-off lies after `known_at`.
     """
-    grid = Grid.of(methodology.calendar, [day], known_at=known_at)
     cut_off = methodology.calendar.cut_off_at(day)
     if known_at and cut_off > known_at:
         raise DeterminationError(
@@ -326,7 +325,7 @@ def input_report(
     found = found.filter(
         pl.col("released_at").is_null() & pl.col("ended_at").is_null() & pl.col("source").is_in(allowed)
     )
-    volumes = select_volumes(inputs, methodology, grid)
+    volumes = _known_tokens(inputs, methodology, Grid.of(methodology.calendar, [day], known_at=known_at))
     used = volumes.filter("counted").group_by("constituent").agg(pl.col("tokens").cast(pl.Int128).sum())
     universe = inputs.universe(methodology)["constituent"]
     components = [*methodology.blend.mix, *methodology.blend.instead.values()]
@@ -344,3 +343,8 @@ def input_report(
         tokens=int(volumes["tokens"].cast(pl.Int128).sum() or 0),
         unmapped=int(volumes.filter(pl.col("constituent").is_null())["tokens"].cast(pl.Int128).sum() or 0),
     )
+
+
+def _known_tokens(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.DataFrame:
+    """Return ``constituent`` (null where unmapped), ``tokens`` and ``counted`` of the volumes in the window of one date."""
+    return select_volumes(inputs, methodology, grid).select("constituent", "tokens", "counted")
