@@ -31,6 +31,7 @@ ORDER = (
     "rules.caps",
     "rules.consolidation",
     "rules.formulas",
+    "rules.guards",
     "rules.outliers",
     "rules.screens",
     "rules.waterfall",
@@ -40,6 +41,8 @@ ORDER = (
     "selection",
     "release",
     "offers",
+    "changes",
+    "guard",
     "basket",
     "constituents",
     "fixings",
@@ -173,7 +176,7 @@ def test_every_module_opens_with_its_room_card() -> None:
 
 
 def test_modules_stay_small() -> None:
-    reasons = {"cli": "one short function a command, and its options"}
+    reasons = {"cli": "one short function a command, and its options", "tables": "one entry a column"}
     for name, path in modules().items():
         lines = len(path.read_text(encoding="utf-8").splitlines())
         assert lines <= 450 or name in reasons, f"{name} has {lines} lines"

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .errors import DeterminationError, InputDataError, LedgerError, TokenIndexError
-from .report import columns, explained, fixing_text, moved_text, reasons, short_row, words
+from .report import columns, explained, fixing_text, input_text, moved_text, reasons, short_row, words
 
 if TYPE_CHECKING:
     from .adapters import Parsed
@@ -30,12 +30,14 @@ if TYPE_CHECKING:
     from .store import Home
 
 _PACKAGE = "package:genai-prices"
+HELD = 10
+"""Exit code of `check` when a price is held back: no error, but someone should look before the fixing is made."""
 Answer = tuple[str, Any]
 """The text for people, and the same as JSON."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code: 0, 2 for wrong usage, or the code of the error family."""
+    """Run one command; return its exit code: 0, 2 for wrong usage, 10 if `check` holds a price, or an error family's."""
     options = _parser().parse_args(arguments)
     try:
         try:
@@ -114,6 +116,16 @@ def _add_commands(
     which = made.add_mutually_exclusive_group(required=True)
     which.add_argument("names", nargs="*", metavar="NAME", default=[], help="a source, by its name in sources.toml")
     which.add_argument("--all", action="store_true", help="every source")
+
+    made = command(
+        "check",
+        _check_inputs,
+        f"Report on the inputs of one date, worst first; exit code {HELD} if a price is held.",
+        timed,
+    )
+    made.add_argument("index", help="index, or index.component, such as tix or tix.output")
+    made.add_argument("--date", required=True, type=_date)
+    made.add_argument("--guards", type=Path, metavar="FILE", help="judge by the guards of this TOML file instead")
 
     made = command("fix", _fix, "Determine the fixing of one date.", timed)
     made.add_argument("index", help="index, or index.component, such as tix or tix.output")
@@ -338,6 +350,51 @@ def _backdated(parsed: Parsed, known_at: datetime) -> list[str]:
     return notes
 
 
+def _check_inputs(options: argparse.Namespace) -> Answer:
+    from .guard import input_report, unmatched
+
+    home = _home(options)
+    methodology, others = _guarded(options, home.methodology(options.index, options.date))
+    inputs, judgments = home.inputs(progress=_progress), home.judgments()
+    _progress("")
+    known_at = _known(options, home)
+    found = input_report(inputs, methodology, day=options.date, known_at=known_at, judgments=judgments)
+    for lost in unmatched(inputs, judgments).iter_rows(named=True):
+        _talk(f"note: the judgment at {lost['locator']} concerns no price there is: {lost['source']} {lost['model']}")
+    if others:
+        _talk(
+            f"note: judged by {others}; what it holds is used all the same, for the document of the index does not say so"
+        )
+    if found.held["concerns"].any():
+        options.exit_code = HELD
+    content = {
+        "index": methodology.index,
+        "date": options.date,
+        "cut_off": found.cut_off,
+        "guards": others or "the document of the index",
+        "held": found.held.to_dicts(),
+        "notes": found.notes.to_dicts(),
+        "sources": found.sources.to_dicts(),
+        "tokens": found.tokens,
+        "unmapped_tokens": found.unmapped,
+    }
+    return input_text(found, methodology), content
+
+
+def _guarded(options: argparse.Namespace, methodology: Methodology) -> tuple[Methodology, str]:
+    """Return the methodology with guards, and the name of the file they come from if it is not its own document."""
+    from dataclasses import replace
+
+    from .methodology import load_guards
+    from .store import shipped
+
+    if methodology.guards and not options.guards:
+        return methodology, ""
+    path = options.guards or shipped("methodology") / "guards.toml"
+    guards, release = load_guards(path.read_bytes(), where=str(path))
+    return replace(methodology, guards=guards, release=release), path.name
+
+
 def _fix(options: argparse.Namespace) -> Answer:
     from .records import record
 
@@ -515,7 +572,7 @@ def _describe(options: argparse.Namespace) -> Answer:
     first = {
         name: (inspect.getdoc(rule) or "").split("\n")[0] for slot in RULES.values() for name, rule in slot.items()
     }
-    for section in ORDER:
+    for section in (name for name in ORDER if name in m.tables):
         lines.append(section)
         entries = m.tables[section] if isinstance(m.tables[section], list) else [m.tables[section]]
         for entry in entries:

@@ -26,6 +26,7 @@ from .periods import Calendar
 from .rules import RULES
 from .rules.consolidation import Consolidate
 from .rules.formulas import FixedBasket, VolumeWeightedMean
+from .rules.guards import Guard, Release
 from .rules.outliers import Outlier
 from .rules.screens import Screen
 from .rules.waterfall import CarryForward, Minimums, NoFixing, Rung
@@ -138,6 +139,8 @@ class Methodology:
     calendar: Calendar
     inputs: Allowed
     volumes: Volumes
+    guards: tuple[Guard, ...]
+    release: Release | None
     screens: tuple[Screen, ...]
     workload: Workload
     blend: Blend
@@ -205,13 +208,15 @@ SECTIONS: Final[dict[str, Callable[..., Any]]] = {
     "publication": Publication,
 }
 _ONE_RULE: Final = ("consolidation", "formula")
-_RULE_LISTS: Final = {"screens": "screen", "outliers": "outlier", "waterfall": "waterfall"}
+_RULE_LISTS: Final = {"guards": "guard", "screens": "screen", "outliers": "outlier", "waterfall": "waterfall"}
 ORDER: Final = (
     "identity",
     "measures",
     "calendar",
     "inputs",
     "volumes",
+    "guards",
+    "release",
     "screens",
     "workload",
     "blend",
@@ -221,6 +226,8 @@ ORDER: Final = (
     "waterfall",
     "publication",
 )
+OPTIONAL: Final = ("guards", "release")
+"""Sections that a document may lack; it has both or neither."""
 
 
 def load(text: bytes, *, where: str) -> Methodology:
@@ -231,19 +238,18 @@ def load(text: bytes, *, where: str) -> Methodology:
     MethodologyError
         Naming the section and key: what was found, what is known there, and the nearest known spelling.
     """
-    try:
-        document = tomllib.loads(text.decode("utf-8"), parse_float=Decimal)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as wrong:
-        raise MethodologyError(str(wrong), where=where, expected="a TOML document in UTF-8") from None
-    _keys(document, known=ORDER, required=ORDER, where=where)
+    document = _parsed(text, where=where)
+    guarded = [name for name in OPTIONAL if name in document]
+    required = [name for name in ORDER if name not in OPTIONAL or guarded]
+    _keys(document, known=ORDER, required=required, where=where)
     parts: dict[str, Any] = {
         name: _build(factory, document[name], where=f"{where} [{name}]") for name, factory in SECTIONS.items()
     }
     for slot in _ONE_RULE:
         parts[slot] = _rule(slot, document[slot], where=f"{where} [{slot}]")
     for section, slot in _RULE_LISTS.items():
-        rules = _typed(document[section], tuple[dict[str, Any], ...], where=f"{where} [[{section}]]")
-        parts[section] = tuple(_rule(slot, t, where=f"{where} [[{section}]] {k + 1}") for k, t in enumerate(rules))
+        parts[section] = _rules(slot, document.get(section, []), where=f"{where} [[{section}]]")
+    parts["release"] = _build(Release, document["release"], where=f"{where} [release]") if guarded else None
     meaning = json.dumps(document, sort_keys=True, default=str, separators=(",", ":")).encode()
     return _checked(
         Methodology(
@@ -254,6 +260,20 @@ def load(text: bytes, *, where: str) -> Methodology:
         ),
         where=where,
     )
+
+
+def load_guards(text: bytes, *, where: str) -> tuple[tuple[Guard, ...], Release]:
+    """Return the guards and the release of a document that holds nothing else; `where` names it in errors.
+
+    Raises
+    ------
+    MethodologyError
+        As `load` does.
+    """
+    document = _parsed(text, where=where)
+    _keys(document, known=OPTIONAL, required=OPTIONAL, where=where)
+    guards = _rules("guard", document["guards"], where=f"{where} [[guards]]")
+    return guards, _build(Release, document["release"], where=f"{where} [release]")
 
 
 def in_force(documents: Iterable[Methodology], *, index: str, day: date) -> Methodology:
@@ -334,6 +354,18 @@ def _build(factory: Callable[..., Any], table: Any, *, where: str) -> Any:
         raise MethodologyError(str(wrong), where=where) from None
     except MethodologyError as wrong:
         raise MethodologyError(wrong.found, expected=wrong.expected, remedy=wrong.remedy, where=where) from None
+
+
+def _parsed(text: bytes, *, where: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text.decode("utf-8"), parse_float=Decimal)
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as wrong:
+        raise MethodologyError(str(wrong), where=where, expected="a TOML document in UTF-8") from None
+
+
+def _rules(slot: str, tables: Any, *, where: str) -> tuple[Any, ...]:
+    rules = _typed(tables, tuple[dict[str, Any], ...], where=where)
+    return tuple(_rule(slot, table, where=f"{where} {k + 1}") for k, table in enumerate(rules))
 
 
 def _rule(slot: str, table: Any, *, where: str) -> Any:

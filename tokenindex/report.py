@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from .determination import Determination
+    from .guard import InputReport
     from .methodology import Methodology
 
 
@@ -77,6 +78,75 @@ def columns(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         [c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True)] for row in (names, *rows)
     ]
     return "\n".join("  ".join(row).rstrip() for row in cells)
+
+
+def input_text(found: InputReport, m: Methodology) -> str:
+    """Return an input report as lines for people: what is held, which sources, what is unmapped, what is noted."""
+    import polars as pl
+
+    enters, beside = (found.held.filter(pl.col("concerns") == flag) for flag in (True, False))
+    whole = found.tokens or 1  # nothing is known: shares of zero
+    concerned = enters.unique("constituent")["tokens"].sum() / whole
+    lines = [f"{m.index} {m.version}  input report at the cut-off {found.cut_off:%Y-%m-%d %H:%M}Z"]
+    counted, more = (part["row"].n_unique() for part in (enters, beside))
+    named = enters["constituent"].n_unique()
+    lines.append(
+        f"held        {counted} prices of {named} constituents, {concerned:.1%} of the known tokens; {more} more that no"
+        " constituent uses"
+    )
+    late = found.sources.filter(pl.col("days").is_null() | (pl.col("days") > m.inputs.max_days_unseen))
+    lines.append(
+        f"sources     {len(found.sources)} allowed, {len(late)} not looked at within {m.inputs.max_days_unseen} days"
+    )
+    lines.append(f"unmapped    {found.unmapped / whole:.1%} of {found.tokens:,} known tokens")
+    counts = ", ".join(f"{n} {reason}" for reason, n in reasons(found.notes, "reason"))
+    lines.append(f"noted       {counts or 'nothing'}")
+    parts = ["\n".join(lines)]
+    parts += [_held_text(row, m, whole) for row in enters.iter_rows(named=True)]
+    notes = found.notes.filter(pl.col("concerns") & (pl.col("reason") != "frozen"))
+    if len(notes):
+        parts.append(columns(_NOTED, [_note_row(row) for row in notes.head(12).iter_rows(named=True)]))
+    if len(notes) > 12:
+        parts[-1] += f"\nand {len(notes) - 12} more"
+    seen = [
+        [r["source"], f"{r['seen_at']:%Y-%m-%d %H:%M}" if r["seen_at"] else "never", str(r["days"] or 0)]
+        for r in found.sources.sort("days", descending=True, maintain_order=True).iter_rows(named=True)
+    ]
+    return "\n\n".join([*parts, columns(("source", "last looked at", "days ago"), seen)])
+
+
+_NOTED = ("noted", "constituent", "component", "source", "price", "before", "others", "since")
+
+
+def _note_row(row: dict[str, Any]) -> list[str]:
+    words = [row[key] for key in ("reason", "constituent", "component", "source")]
+    amounts = ["" if row[key] is None else f"{row[key]:f}" for key in ("price", "before", "others")]
+    return [*words, *amounts, f"{row['held_from']:%Y-%m-%d}"]
+
+
+def _held_text(row: dict[str, Any], m: Methodology, whole: int) -> str:
+    """Return one held price: what it is, why it is held, and what would release it."""
+    assert m.release is not None
+    near = (m.release.tolerance * 100).normalize()
+    waits = {
+        "second_source": f"{m.release.confirming_sources} other source(s) within {near:f}% of it",
+        "second_day": f"{m.release.later_days} later day(s) on which the source is seen with it",
+    }
+    either = {"confirmed": list(waits.values()), "judgment": []}
+    needed = [*either.get(row["held_until"], [waits.get(row["held_until"], "")]), "a judgment"]
+    figures = [
+        f"{name} {row[key]:f}" for name, key in (("before", "before"), ("others", "others")) if row[key] is not None
+    ]
+    return "\n".join(
+        [
+            f"{row['reason']}: {row['constituent']} {row['component']}, {row['tokens'] / whole:.1%} of the known tokens",
+            f"  found     {row['price']:f} {row['currency']} per million tokens"
+            + (f" ({', '.join(figures)})" if figures else ""),
+            f"  at        {row['source']} {row['provider']} {row['model']} {row['service_tier']}, {row['locator']}",
+            f"  cause     {row['cause']}",
+            f"  held from {row['held_from']:%Y-%m-%d %H:%M}Z until {' or '.join(needed)}",
+        ]
+    )
 
 
 def reasons(frame: pl.DataFrame, column: str) -> list[tuple[str, int]]:

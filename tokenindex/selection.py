@@ -26,7 +26,7 @@ from .tables import OBSERVATIONS, OFFER_KEY, QUOTE_KEY, RATES, REGISTRY, SIGHTIN
 
 SELLER = ("source", "provider", "model")
 _SLIM = (*SELLER, "capture", "currency")
-_SNAPSHOT = ("source", "capture", "known_at")  # the same bytes may be seen again later
+SNAPSHOT = ("source", "capture", "known_at")  # the same bytes may be seen again later
 SCREENED = (
     "source",
     "component",
@@ -271,7 +271,7 @@ def select(inputs: Inputs, allowed: Allowed, currency: str, grid: Grid) -> pl.Da
     schema = {"source": pl.String, "host": pl.String, "source_tier": pl.Int64}
     rows = _in_force(inputs, grid)
     rows = split(rows, _mapping(inputs, grid), on=SELLER).collect(engine="in-memory").lazy()
-    mapped = split(rows.drop_nulls("constituent"), _withdrawals(inputs, grid), on=_SNAPSHOT)
+    mapped = split(rows.drop_nulls("constituent"), _withdrawals(inputs, grid), on=SNAPSHOT)
     mapped = split(mapped, _unseen(inputs, allowed, grid), on=["source"])
     mapped = split(mapped, _rates(inputs, allowed, currency, grid), on=["currency"])
     mapped = mapped.join(pl.LazyFrame(tiers, schema=schema), on=["source", "host"], how="left")
@@ -303,11 +303,11 @@ def _withdrawals(inputs: Inputs, grid: Grid) -> pl.LazyFrame:
     when = pl.col("seen_at") if grid.known_at else pl.max_horizontal("seen_at", "known_at")
     replaced = when.shift(-1).reverse().cum_min().reverse().over("source")
     # the same bytes may be known at one moment from several looks: the last look counts
-    looks = seen.with_columns(when=replaced.fill_null(_NEVER)).group_by(_SNAPSHOT).agg(pl.col("when").max())
+    looks = seen.with_columns(when=replaced.fill_null(_NEVER)).group_by(SNAPSHOT).agg(pl.col("when").max())
     gone = looks.select(
-        *_SNAPSHOT, i0=grid.from_moment(pl.col("when")), i1=pl.lit(grid.size, dtype=pl.Int64), withdrawn=pl.lit(True)
+        *SNAPSHOT, i0=grid.from_moment(pl.col("when")), i1=pl.lit(grid.size, dtype=pl.Int64), withdrawn=pl.lit(True)
     )
-    return tile(gone, on=_SNAPSHOT, start=0, end=grid.size)
+    return tile(gone, on=SNAPSHOT, start=0, end=grid.size)
 
 
 def _mapping(inputs: Inputs, grid: Grid) -> pl.LazyFrame:

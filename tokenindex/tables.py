@@ -17,8 +17,10 @@ from .errors import InputDataError
 from .exact import MONEY, SOURCE_MONEY, TOKENS_MAX, WIDE, money
 from .units import (
     COMPONENTS,
+    CONFIRMATIONS,
     CURRENCIES,
     DATE_KINDS,
+    HELD_UNTIL,
     PER_MTOK,
     SCOPES,
     SERVICE_TIERS,
@@ -430,6 +432,75 @@ FIXINGS: Final = Table(
     key=("index", "version", "fixing_date"),
 )
 
+FINDINGS: Final = Table(
+    "FINDINGS",
+    (
+        Column("reason", pl.String, "reason code of the guard, or judgment", "guard"),
+        Column("severity", pl.String, "whether the price is held back", "guard", allowed=("hold", "note")),
+        Column("cause", pl.String, "the cause that the figures suggest", "guard"),
+        Column("held_until", pl.String, "what releases it, besides a judgment", "guard", allowed=HELD_UNTIL),
+        Column("source", pl.String, "who reports the price", "guard"),
+        Column("provider", pl.String, "who sells; null: the finding is of the source", "guard", nullable=True),
+        Column("model", pl.String, "the model, in the source's spelling", "guard", nullable=True),
+        Column("component", pl.String, "what the token is used for", "guard", nullable=True),
+        Column("service_tier", pl.String, "class of service", "guard", nullable=True),
+        Column("region", pl.String, "where it is sold; empty: everywhere", "guard", nullable=True),
+        Column("context_from", pl.Int64, "the bracket's beginning", "guard", "tokens", nullable=True),
+        Column("constituent", pl.String, "vendor/model by the registry; null: unmapped", "guard", nullable=True),
+        Column("price", MONEY, "the price", "guard", "its currency per 1M tokens", nullable=True),
+        Column("before", MONEY, "the price of this quote believed last", "guard", "as price", nullable=True),
+        Column("others", MONEY, "lower median of other sources' prices", "guard", "as price", nullable=True),
+        Column("ratio", MONEY, "price over the one before, or over the others'", "guard", "ratio", nullable=True),
+        Column("currency", pl.String, "currency of the price", "guard", "ISO 4217", nullable=True),
+        Column("row", pl.Int64, "first row of the price in `Inputs.quotes`", "guard", nullable=True),
+        Column("last_row", pl.Int64, "last row that repeats it", "guard", nullable=True),
+        Column("capture", pl.String, "SHA-256 of the bytes of the first row", "guard", nullable=True),
+        Column("locator", pl.String, "where it stands in them", "guard", nullable=True),
+        Column("held_from", UTC, "since when it is held back, or noted", "guard"),
+        Column("released_at", UTC, "since when no longer; null: not released", "guard", nullable=True),
+        Column(
+            "released_by",
+            pl.String,
+            "what confirmed it",
+            "guard",
+            nullable=True,
+            allowed=CONFIRMATIONS,
+        ),
+        Column("ended_at", UTC, "since when the source says otherwise; null: it still says so", "guard", nullable=True),
+    ),
+)
+
+HOLDS: Final = Table(
+    "HOLDS",
+    (
+        Column("row", pl.Int64, "row of `Inputs.quotes`", "guard"),
+        Column("held_from", UTC, "since when it is held back", "guard"),
+        Column("released_at", UTC, "since when no longer; null: still held", "guard", nullable=True),
+        Column("reason", pl.String, "reason code of the first guard", "guard"),
+    ),
+    key=("row", "held_from"),
+)
+
+JUDGMENTS: Final = Table(
+    "JUDGMENTS",
+    (
+        Column("decided_at", UTC, "when it was decided", "judgment"),
+        Column("known_at", UTC, "when it could first be known; the cut-off compares with this", "judgment"),
+        Column("decision", pl.String, "what was decided", "judgment", allowed=("release", "hold")),
+        Column("source", pl.String, "the row it concerns: who reports the price", "judgment"),
+        Column("provider", pl.String, "who sells, in the source's spelling", "judgment"),
+        Column("model", pl.String, "the model, in the source's spelling", "judgment"),
+        Column("component", pl.String, "what the token is used for", "judgment", allowed=COMPONENTS),
+        Column("price", SOURCE_MONEY, "the price as the source writes it", "judgment", "currency per unit of the row"),
+        Column("valid_from", UTC, "since when the price held, as on the row", "judgment"),
+        Column("reason", pl.String, "why", "judgment"),
+        Column("decided_by", pl.String, "person and role", "judgment"),
+        Column("reference", pl.String, "address or citation of the evidence", "judgment", nullable=True),
+        Column("capture", pl.String, "SHA-256 of the bytes", "judgment"),
+        Column("locator", pl.String, "line inside them", "judgment"),
+    ),
+)
+
 TABLES: Final = (
     OBSERVATIONS,
     VOLUMES,
@@ -442,4 +513,7 @@ TABLES: Final = (
     CONSTITUENTS,
     BASKET,
     FIXINGS,
+    FINDINGS,
+    HOLDS,
+    JUDGMENTS,
 )

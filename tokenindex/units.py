@@ -53,6 +53,12 @@ DATE_KINDS: Final = ("declared", "first_seen", "undated")
 SCOPES: Final = ("router", "cloud", "provider", "own")
 TAXES: Final = ("excluded", "included", "unknown")
 
+CONFIRMATIONS: Final = ("second_source", "second_day", "judgment")
+"""What may release a price that is held back."""
+
+HELD_UNTIL: Final = ("not_held", "second_source", "second_day", "confirmed", "judgment")
+"""Until what a guard holds a price; ``confirmed`` is the first of a second source and a second day."""
+
 ZONES: Final = frozenset(
     "UTC Asia/Shanghai Asia/Tokyo Asia/Seoul Asia/Singapore Asia/Kolkata Asia/Dubai Europe/London Europe/Berlin "
     "Europe/Paris America/New_York America/Chicago America/Los_Angeles".split()

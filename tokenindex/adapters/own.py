@@ -11,13 +11,16 @@ The locator is ``line N`` of a CSV file, where the header is line 1, and ``row N
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
 
 import polars as pl
 
 from .. import tables
+from ..errors import InputDataError
 from ..exact import MONEY, SOURCE_MONEY
-from ..tables import REJECTS, UTC, Column, Table
+from ..tables import REJECTS, Column, Table
+from ..tables import UTC as UTC_TIME
 from ..units import CURRENCIES, ZONES
 from . import Adapter, Capture, Parsed
 from .reading import blank_to_null, exact_decimals, load_csv, shown, unreadable
@@ -60,7 +63,7 @@ def _parse(content: bytes, capture: Capture, table: Table) -> tuple[pl.DataFrame
     )
     typed = cells.with_columns(_typed(column, cells[column.name]) for column in columns)
     faults = [fault for column in columns for fault in _faults(column)] + _ROW_FAULTS.get(table.name, [])
-    known_at = pl.lit(capture.known_at).cast(UTC)  # a file holds nothing that became known after it
+    known_at = pl.lit(capture.known_at).cast(UTC_TIME)  # a file holds nothing that became known after it
     faults.append((pl.col("known_at") > known_at, "known_after_capture", "known_at"))
     judged = typed.with_columns(
         *(cells[column.name].alias(f"text of {column.name}") for column in columns),
@@ -175,7 +178,7 @@ _TYPED: Final[dict[pl.DataType, Callable[[pl.Expr], pl.Expr]]] = {
     pl.Int64(): _whole,
     pl.Boolean(): _flag,
     pl.Date(): _day,
-    UTC: _moment,
+    UTC_TIME: _moment,
 }
 
 
@@ -212,6 +215,7 @@ _ROW_FAULTS: Final[dict[str, list[_Fault]]] = {
         (pl.col("spend").is_not_null() & pl.col("currency").is_null(), "missing_field", "currency"),
     ],
     "RATES": [(pl.col("rate") <= 0, "not_a_rate", "rate")],
+    "JUDGMENTS": [(pl.col("known_at") < pl.col("decided_at"), "known_before_decided", "known_at")],
 }
 
 
@@ -245,6 +249,28 @@ def parse_rates(content: bytes, capture: Capture) -> Parsed:
     """Return rates."""
     rows, rejects = _parse(content, capture, tables.RATES)
     return Parsed(rates=rows, rejects=rejects)
+
+
+def parse_judgments(content: bytes, *, where: str) -> pl.DataFrame:
+    """Return the JUDGMENTS of a file that people write, `where` it is.
+
+    Raises
+    ------
+    InputDataError
+        If a column is unknown or missing, or a cell of any row is empty or wrong: a judgment without a reason is none, and
+        one that is left out in silence would change a fixing.
+    """
+    ever = datetime.max.replace(tzinfo=UTC)
+    facts = {"name": where, "adapter": "judgments", "source": "judgments", "seen_at": ever, "known_at": ever}
+    rows, rejects = _parse(content, Capture.of(content, **facts), tables.JUDGMENTS)
+    for wrong in rejects.filter(pl.col("reason") != "empty_snapshot").head(1).iter_rows(named=True):
+        raise InputDataError(
+            f"{wrong['reason']}, found {wrong['found']!r}",
+            where=f"{where} {wrong['locator']}",
+            expected="every column but the reference filled in: who decided what about which price, when and why",
+            remedy="correct the judgment",
+        )
+    return rows
 
 
 PRICES: Final = Adapter("prices", "1", parse_prices, ("OBSERVATIONS",))

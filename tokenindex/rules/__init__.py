@@ -12,11 +12,41 @@ from typing import Any, Final
 from .caps import capped_shares
 from .consolidation import tiered_lower_median
 from .formulas import fixed_basket, volume_weighted_mean
+from .guards import (
+    alias_repointed,
+    component_order,
+    component_swapped,
+    currency_factor,
+    flapping,
+    frozen,
+    promotional_zero,
+    sources_disagree,
+    stale_source,
+    tiers_reordered,
+    unconfirmed_jump,
+    unit_factor,
+    vat_factor,
+)
 from .outliers import confirmed_jump, fixed_cutoff, robust_z
 from .screens import date_kind, not_alias, positive_price, price_bounds, region, service_tier
 from .waterfall import carry_forward, minimums, no_fixing
 
 RULES: Final[dict[str, dict[str, Callable[..., Any]]]] = {
+    "guard": {
+        "alias_repointed": alias_repointed,
+        "component_order": component_order,
+        "component_swapped": component_swapped,
+        "currency_factor": currency_factor,
+        "flapping": flapping,
+        "frozen": frozen,
+        "promotional_zero": promotional_zero,
+        "sources_disagree": sources_disagree,
+        "stale_source": stale_source,
+        "tiers_reordered": tiers_reordered,
+        "unconfirmed_jump": unconfirmed_jump,
+        "unit_factor": unit_factor,
+        "vat_factor": vat_factor,
+    },
     "screen": {
         "date_kind": date_kind,
         "not_alias": not_alias,
