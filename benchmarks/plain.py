@@ -164,14 +164,15 @@ class Plain:
 
     def _screened(self, rows: pd.DataFrame) -> pd.Series:
         """Return which rows pass the screens of the document."""
-        blend = self.document["blend"]
+        blend = self.document["workloads"][0]
         passed = rows["component"].isin([*blend["mix"], *blend["instead"].values()])
-        longest = max(prompts["tokens"] for prompts in self.document["workload"]["prompts"])
+        longest = max(prompts["tokens"] for prompts in blend["prompts"])
         long = rows["context_to"].isna() | (rows["context_to"] >= longest)
+        passed &= rows["service_tier"].isin(blend["service_tiers"])
         passed &= rows["time_from"].isna() & (rows["context_from"] == 0) & long
         for screen in self.document["screens"]:
             match screen["rule"]:
-                case "service_tier" | "region" | "date_kind" as column:
+                case "region" | "date_kind" as column:
                     passed &= rows[column].isin(screen["allowed"])
                 case "not_alias":
                     passed &= rows["alias_of"].isna()
@@ -197,7 +198,7 @@ class Plain:
 
     def _constituents(self, elementary: pd.DataFrame) -> pd.DataFrame:
         """Return the blended price of each constituent and the fewest agreeing sources among its components."""
-        blend = self.document["blend"]
+        blend = self.document["workloads"][0]
         component = self.methodology.component
         mix = {component: 1} if component else blend["mix"]
         wide = elementary.unstack("component")

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 FIRST = date(2026, 3, 2)
 SCREENS = (
-    'rule = "service_tier"\nallowed = ["standard"]',
     'rule = "region"\nallowed = ["", "eu"]',
     'rule = "date_kind"\nallowed = ["declared", "first_seen"]',
     'rule = "not_alias"',
@@ -29,6 +28,12 @@ WORKLOADS = (
     ((1000, 7, 1, 1), (128000, 2, 3, 5)),
 )
 """Lengths of prompts with the parts of input, cache read and output used with them."""
+GUARDS = (
+    "[]",
+    "[]",
+    '[{ rule = "unconfirmed_jump", bound = 1.4, held_until = "confirmed" }]',
+    '[{ rule = "unit_factor", factors = [10, 1000], tolerance = 0.1, held_until = "second_source" }]',
+)
 UNITS = {"per_token": 6, "per_1k_tokens": 3, "per_1m_tokens": 0, "cents_per_token": 4}
 
 
@@ -93,7 +98,7 @@ def markets(draw: Any, *, late_rates: bool = False) -> Market:
 
 def _prompts(length: int, input: int, cache_read: int, output: int) -> str:
     parts = f"input = {input}, cache_read = {cache_read}, output = {output}"
-    return f"[[workload.prompts]]\ntokens = {length}\nparts = {{ {parts} }}\n"
+    return f"[[workloads.prompts]]\ntokens = {length}\nparts = {{ {parts} }}\n"
 
 
 def _document(draw: Any, *, calendar: dict[str, Any], mix: str, fixed: bool) -> str:
@@ -146,7 +151,9 @@ notional = {draw(st.sampled_from([1, 1000, 1_000_000_000]))}"""
     ]
     window = draw(st.integers(2, 12))
     newline = "\n"
-    return f"""[identity]
+    return f"""guards = {draw(st.sampled_from(GUARDS))}
+
+[identity]
 index = "small"
 version = "1.0.0"
 name = "An invented index"
@@ -203,16 +210,19 @@ min_days = {draw(st.integers(1, min(window, 4)))}
 
 {newline.join(f"[[screens]]{newline}{screen}" for screen in screens)}
 
-[workload]
+[release]
+confirming_sources = 1
+tolerance = 0.02
+later_days = {draw(st.sampled_from([1, 2]))}
+
+[[workloads]]
 name = "invented"
 measured = "Invented."
-
-{newline.join(_prompts(*row) for row in draw(st.sampled_from(WORKLOADS)))}
-
-[blend]
-measured = "Invented."
+service_tiers = ["standard"]
 mix = {mix}
 instead = {draw(st.sampled_from(['{ cache_read = "input" }', "{}"])) if "cache" in mix else "{}"}
+
+{newline.join(_prompts(*row) for row in draw(st.sampled_from(WORKLOADS)))}
 
 [consolidation]
 rule = "tiered_lower_median"

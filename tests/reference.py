@@ -121,16 +121,29 @@ def whole_weights(
     return weights
 
 
+Holds = Mapping[tuple[Any, ...], Sequence[tuple[datetime, datetime | None, str]]]
+"""For rows by `held_row`: from when to when the guards hold them back, and why."""
+
+
 class Reference:
     """The calculation of one index over one set of inputs and one knowledge; every date is computed once."""
 
     def __init__(
-        self, document: Row, inputs: Mapping[str, Sequence[Row]], known_at: datetime | None, component: str = ""
+        self,
+        document: Row,
+        inputs: Mapping[str, Sequence[Row]],
+        known_at: datetime | None,
+        component: str = "",
+        *,
+        workload: str = "",
+        holds: Holds | None = None,
     ) -> None:
         self.document = document
+        self.holds = holds or {}
         self.known_at = known_at
-        self.mix: dict[str, int] = dict(document["blend"]["mix"])
-        self.instead: dict[str, str] = dict(document["blend"]["instead"])
+        self.workload = next(w for w in document["workloads"] if workload in ("", w["name"]))
+        self.mix: dict[str, int] = dict(self.workload["mix"])
+        self.instead: dict[str, str] = dict(self.workload["instead"])
         if component:
             self.mix = {component: 1}
             self.instead = {part: other for part, other in self.instead.items() if part == component}
@@ -217,8 +230,16 @@ class Reference:
         facts["unseen"] = self._once("unseen", self._unseen, row["source"], day)
         facts["rate"] = self._once("rate", self._rate, row["currency"], day)
         facts["standard_price"] = standard_price(row["price"], row["unit"], facts["rate"])
+        facts["held_by"] = self._held_by(row, day)
         facts["excluded_by"] = self._excluded_by(facts)
         return facts
+
+    def _held_by(self, row: Row, day: date) -> str | None:
+        """Return why the guards hold the row back at the cut-off: what they find is given, not repeated here."""
+        for since, until, reason in self.holds.get(held_row(row), ()):
+            if since <= self.cut_off[day] and (until is None or self.cut_off[day] < until):
+                return reason
+        return None
 
     def mapped(self, row: Row, day: date) -> Row | None:
         """Return the row of the registry for the source's spelling on `day`."""
@@ -298,6 +319,8 @@ class Reference:
             return "withdrawn"
         if row["unseen"]:
             return "source_unseen"
+        if row["service_tier"] not in self.workload["service_tiers"]:
+            return "service_tier"
         if not any(served(row, length) for length, _ in self.prompts(row["component"])):
             return "prompt_length"
         for screen in self.document["screens"]:
@@ -306,7 +329,9 @@ class Reference:
                 return reason
         if row["rate"] is None:
             return "no_exchange_rate"
-        return "price_too_large" if row["standard_price"] is None else None
+        if row["standard_price"] is None:
+            return "price_too_large"
+        return row["held_by"]
 
     def universe(self, day: date) -> set[str]:
         """Return the constituents with an observation in force on `day`, used or not."""
@@ -321,7 +346,7 @@ class Reference:
     def _elementary(self, day: date) -> dict[tuple[str, str], dict[str, Any]]:
         usable: dict[tuple[str, str], list[Row]] = defaultdict(list)
         for row in self.in_force(day):
-            if row["excluded_by"] is None:
+            if row["excluded_by"] is None or row["excluded_by"] == row["held_by"]:
                 usable[row["constituent"], row["component"]].append(row)
         found: dict[tuple[str, str], dict[str, Any]] = {}
         for constituent in self.universe(day):
@@ -339,7 +364,7 @@ class Reference:
 
     def prompts(self, component: str) -> list[tuple[int, Fraction]]:
         """Return the lengths of prompts and the share of the tokens of the component that each is used with."""
-        parts = [(p["tokens"], p["parts"].get(component, 0)) for p in self.document["workload"]["prompts"]]
+        parts = [(p["tokens"], p["parts"].get(component, 0)) for p in self.workload["prompts"]]
         total = sum(part for _, part in parts)
         return [(length, Fraction(part, total)) for length, part in parts if part]
 
@@ -350,8 +375,9 @@ class Reference:
             offers[tuple(row[name] for name in OFFER)].append(row)
         found = []
         for quotes in offers.values():
-            price = workload_price(quotes, self.prompts(component))
-            if price is not None:
+            held = any(quote["held_by"] for quote in quotes)
+            price = None if held else workload_price(quotes, self.prompts(component))
+            if held or price is not None:
                 found.append({**quotes[0], "standard_price": price})
         return found
 
@@ -361,7 +387,10 @@ class Reference:
             return nothing | {"quotes": 0, "agreeing": 0, "sources": 0}
         rule = self.document["consolidation"]
         tier = min(row["source_tier"] for row in rows)
-        quoted = [row for row in rows if row["source_tier"] == tier]
+        quoted = [row for row in rows if row["source_tier"] == tier and row["standard_price"] is not None]
+        if not quoted:
+            nothing = {"price": None, "source_tier": None, "excluded_by": "held"}
+            return nothing | {"quotes": 0, "agreeing": 0, "sources": 0}
         median = lower_median(row["standard_price"] for row in quoted)
         near = Fraction(rule["agreement"]) * median
         agreeing = [row for row in quoted if abs(row["standard_price"] - median) <= near]
@@ -768,6 +797,11 @@ def standard_price(price: Decimal | None, unit: str, rate: int | None) -> int | 
     return None if abs(size) > LARGEST or abs(converted) > LARGEST else converted
 
 
+def held_row(row: Row) -> tuple[Any, ...]:
+    """Return what tells a row from every other one."""
+    return tuple(row[name] for name in (*QUOTE, "valid_from", "known_at", "price", "capture", "locator"))
+
+
 def clock(text: str) -> int:
     """Return the seconds since midnight of ``HH:MM:SS``."""
     hours, minutes, seconds = map(int, text.split(":"))
@@ -808,8 +842,6 @@ def workload_price(quotes: Sequence[Row], prompts: Sequence[tuple[int, Fraction]
 def screened(row: Row, screen: Row) -> str | None:
     """Return the reason code of the screen, or None if the row passes it."""
     name = screen["rule"]
-    if name == "service_tier":
-        return "service_tier" if row["service_tier"] not in screen["allowed"] else None
     if name == "region":
         return "region" if row["region"] not in screen["allowed"] else None
     if name == "date_kind":

@@ -338,7 +338,7 @@ def version(text: bytes, new: bytes, *, effective: bytes = b"2026-06-01") -> byt
         ((b'version = "1.0.0"', b'version = "1.0.1"'), "tix/1.0.2.toml", ["1.0.2.toml", "tix 1.0.1"]),
         ((b'version = "1.0.0"', b'version = "1.0.1"'), "tixx/1.0.1.toml", ["tixx/1.0.1.toml", "tix 1.0.1"]),
         ((b"robust_z", b"robust_zz"), "tix/1.0.1.toml", ["'robust_zz'", "did you mean 'robust_z'"]),
-        ((b"[blend]", b"[blend"), "tix/1.0.1.toml", ["tix/1.0.1.toml", "TOML"]),
+        ((b"[formula]", b"[formula"), "tix/1.0.1.toml", ["tix/1.0.1.toml", "TOML"]),
     ],
 )
 def test_a_wrong_document_stops_every_fixing(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -19,19 +20,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokenindex.adapters import Capture, adapter
-from tokenindex.adapters.own import parse_judgments
 from tokenindex.changes import AMOUNT_MAX, RATIO_MAX, Changes
 from tokenindex.cli import main
+from tokenindex.determination import Determination, determine
+from tokenindex.documents import load
 from tokenindex.errors import DeterminationError, InputDataError, MethodologyError
 from tokenindex.exact import NANO
 from tokenindex.guard import guard, hold, holds, input_report, unmatched
-from tokenindex.methodology import Methodology, load, load_guards
+from tokenindex.methodology import Methodology
+from tokenindex.records import Record, record
 from tokenindex.selection import Grid, Inputs, select
 from tokenindex.store import Home, shipped
 from tokenindex.tables import FINDINGS, HOLDS, OBSERVATIONS, RATES, REGISTRY, SIGHTINGS
+from tokenindex.verification import verify
 
 TIX = (shipped("methodology") / "tix" / "1.0.0.toml").read_bytes()
-RECOMMENDED = (shipped("methodology") / "guards.toml").read_bytes()
+START, _, _END = TIX.partition(b"[[guards]]")
+REST = START + b"[[screens]]" + _END.partition(b"[[screens]]")[2]
+"""The document without guards and release."""
 RAW = Path(__file__).parents[2] / "shared/data/raw/litellm"
 RELEASE = "\n[release]\nconfirming_sources = 1\ntolerance = 0.02\nlater_days = 1\n"
 FIRST = datetime(2026, 3, 1, 6, tzinfo=UTC)
@@ -47,7 +53,11 @@ def at(day: float) -> datetime:
 def ruled(guards: str, release: str = RELEASE) -> Methodology:
     """Return tix with the guards `guards`, each as the body of its table."""
     tables = "".join(f"\n[[guards]]\n{body}\n" for body in guards.strip().split("\n\n"))
-    return load(TIX + tables.encode() + release.encode(), where="tix with guards")
+    return load(REST + tables.encode() + release.encode(), where="tix with guards")
+
+
+def unguarded() -> Methodology:
+    return load(b"guards = []\n" + REST + RELEASE.encode(), where="tix without guards")
 
 
 def price(day: float, amount: str | None, component: str = "input", **facts: Any) -> dict[str, Any]:
@@ -107,7 +117,9 @@ def day_of(moment: datetime | None) -> float | None:
 def findings(inputs: Inputs, guards: str | Methodology, **facts: Any) -> Found:
     """Return reason, component, day found, day released and by what, of one source's findings, as first known."""
     methodology = ruled(guards) if isinstance(guards, str) else guards
-    found = guard(inputs, methodology, known_at=None, until=facts.pop("until", at(END)), **facts)
+    if "judgments" in facts:
+        inputs = replace(inputs, judgments=facts["judgments"])
+    found = guard(inputs, methodology, known_at=None, until=facts.get("until", at(END)))
     FINDINGS.check(found, where="test")
     return [
         (r["reason"], r["component"], day_of(r["held_from"]), day_of(r["released_at"]), r["released_by"])
@@ -383,7 +395,9 @@ HEAD = "decided_at,known_at,decision,source,provider,model,component,price,valid
 
 
 def judged(*rows: str) -> pl.DataFrame:
-    return parse_judgments((HEAD + "\n".join(rows) + "\n").encode(), where="judgments.csv")
+    content, moment = (HEAD + "\n".join(rows) + "\n").encode(), at(END)
+    facts = {"name": "judgments.csv", "adapter": "judgments", "source": "desk", "seen_at": moment, "known_at": moment}
+    return adapter("judgments").parse(content, Capture.of(content, **facts)).judgments
 
 
 def line(day: float, decision: str, *, amount: str = "90", since: float = 5, reason: str = "the maker's page") -> str:
@@ -396,11 +410,11 @@ def test_a_judgment_releases() -> None:
     inputs = jump(price(6, "90"), looks=[])
     for judgments in (judged(line(7, "release")), judged(line(7, "release", since=6))):
         assert findings(inputs, JUMP, judgments=judgments) == one(7, "judgment")
-        assert unmatched(inputs, judgments).is_empty()
+        assert unmatched(replace(inputs, judgments=judgments)).is_empty()
     assert findings(inputs, JUMP, judgments=judged(line(3, "release"))) == one(5, "judgment")  # decided before
     lost = judged(line(7, "release", amount="91"))
     assert findings(inputs, JUMP, judgments=lost) == one(None, None)
-    assert len(unmatched(inputs, lost)) == 1
+    assert len(unmatched(replace(inputs, judgments=lost))) == 1
 
 
 def test_a_judgment_holds_what_no_rule_would() -> None:
@@ -409,9 +423,9 @@ def test_a_judgment_holds_what_no_rule_would() -> None:
     found = findings(inputs, JUMP, judgments=judged(*decisions))
     assert found == [("judgment", "input", 7, 12, "judgment"), ("judgment", "input", 14, None, None)]
     assert findings(inputs, ruled(JUMP), judgments=judged(*decisions), until=at(13)) == found[:1]
-    bare = load(TIX, where="without guards")
-    assert findings(inputs, bare, judgments=judged(*decisions)) == found
-    cause = guard(inputs, bare, known_at=None, until=at(END), judgments=judged(*decisions))["cause"][0]
+    assert findings(inputs, unguarded(), judgments=judged(*decisions)) == found
+    judgments = replace(inputs, judgments=judged(*decisions))
+    cause = guard(judgments, unguarded(), known_at=None, until=at(END))["cause"][0]
     assert cause == "the maker's page (A. Person, administrator)"
 
 
@@ -431,12 +445,33 @@ def test_a_judgment_without_a_reason_is_refused(row: str, words: list[str]) -> N
     assert all(word in str(caught.value) for word in ["judgments.csv", *words])
 
 
-def test_a_home_keeps_judgments(home: Home) -> None:
-    assert home.judgments().is_empty()
-    (home.path / "judgments.csv").write_text(HEAD + line(7, "hold") + "\n", encoding="utf-8")
-    assert home.judgments()["decision"].to_list() == ["hold"]
-    (home.path / "judgments.csv").write_text(HEAD, encoding="utf-8")
-    assert home.judgments().is_empty()
+def test_judgments_are_captured_and_change_the_record(home: Home, tmp_path: Path) -> None:
+    """A held price keeps the model's last one; the judgment that releases it is a capture of the record like any other."""
+    wrong_prices(home, "alibaba,qwen3.7-max,output,standard,,0,750")
+    day, moment = date(2026, 6, 26), home.known_at
+
+    def fixed() -> tuple[Determination, Record]:
+        methodology, inputs = home.methodology("tix", day), home.inputs()
+        found = determine(methodology, inputs, dates=[day], known_at=moment)
+        return found, record(found, day, inputs=inputs, captures=home.captures())
+
+    before, _ = fixed()
+    qwen = pl.col("constituent") == "qwen/qwen3.7-max"
+    (kept,) = before.constituents_on(day).filter(qwen).to_dicts()
+    (row,) = before.elementary_on(day).filter(qwen & (pl.col("component") == "output")).to_dicts()
+    assert (row["price"], row["excluded_by"]) == (None, "held")
+    assert kept["used_date"] == date(2026, 6, 19)
+    path = tmp_path / "judgments.csv"
+    what = "models.dev,alibaba,qwen3.7-max,output,750,2026-06-20T01:00:00Z"
+    text = f'2026-06-21T00:00:00Z,2026-06-21T00:00:00Z,release,{what},"seen on the page","A. Person, administrator",'
+    path.write_text(HEAD + text + "\n", encoding="utf-8")
+    seen = datetime(2026, 6, 21, tzinfo=UTC)
+    home.ingest(path, adapter_name="judgments", source="desk", seen_at=seen, known_at=seen)
+    after, made = fixed()
+    (row,) = after.elementary_on(day).filter(qwen & (pl.col("component") == "output")).to_dicts()
+    assert (row["price"], row["excluded_by"]) == (Decimal(750), None)
+    assert "judgments.csv" in [c["name"].split("_")[-1] for c in made.document["captures"]]
+    assert len(list(verify(made.content, evidence=home.evidence()))) == 9
 
 
 # --- spells ---
@@ -508,12 +543,11 @@ def many(seed: int) -> Inputs:
     return world(rows, {s: [float(d) for d in days] for s, days in looks.items()})
 
 
-ALL = RECOMMENDED + b"\n"
 IDENTITY = [c.name for c in FINDINGS.columns if c.name not in ("row", "last_row")]
 
 
 def full() -> Methodology:
-    return load(TIX + ALL, where="tix with the recommended guards")
+    return load(TIX, where="tix")
 
 
 @settings(max_examples=15)
@@ -557,13 +591,10 @@ def test_prices_at_the_bounds_do_not_overflow() -> None:
 # --- documents ---
 
 
-def test_documents_without_guards_mean_what_they_meant() -> None:
-    plain = load(TIX, where="tix")
-    assert (plain.guards, plain.release) == ((), None)
-    assert guard(jump(), plain, known_at=None, until=at(END)).is_empty()
-    guards, release = load_guards(RECOMMENDED, where="guards.toml")
-    assert len(guards) == len({g.reason for g in guards}) == 13
-    assert load(TIX + ALL, where="tix").release == release
+def test_no_guards_find_nothing() -> None:
+    assert unguarded().guards == ()
+    assert guard(jump(), unguarded(), known_at=None, until=at(END)).is_empty()
+    assert len(full().guards) == len({g.reason for g in full().guards}) == 13
 
 
 @pytest.mark.parametrize(
@@ -582,16 +613,15 @@ def test_documents_without_guards_mean_what_they_meant() -> None:
     ],
 )
 def test_a_wrong_guard_is_refused(old: bytes, new: bytes, words: list[str]) -> None:
-    assert old in RECOMMENDED
-    for text in (RECOMMENDED.replace(old, new, 1), TIX + RECOMMENDED.replace(old, new, 1)):
-        with pytest.raises(MethodologyError) as caught:
-            (load if text.startswith(TIX) else load_guards)(text, where="x.toml")
-        assert all(word in str(caught.value) for word in words), str(caught.value)
+    assert old in TIX
+    with pytest.raises(MethodologyError) as caught:
+        load(START + TIX.removeprefix(START).replace(old, new, 1), where="x.toml")
+    assert all(word in str(caught.value) for word in words), str(caught.value)
 
 
 def test_a_document_with_guards_can_be_described(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "guarded.toml"
-    path.write_bytes(TIX + RECOMMENDED)
+    path.write_bytes(TIX)
     assert main(["methodology", "describe", str(path)]) == 0
     out = capsys.readouterr().out
     assert "unit_factor: Suspect a wrong unit" in out
@@ -600,18 +630,21 @@ def test_a_document_with_guards_can_be_described(tmp_path: Path, capsys: pytest.
 
 def test_guards_without_a_release_are_refused() -> None:
     with pytest.raises(MethodologyError, match="missing release"):
-        load(TIX + b'\n[[guards]]\nrule = "frozen"\ndays = 3\n', where="x.toml")
+        load(REST + b'\n[[guards]]\nrule = "frozen"\ndays = 3\n', where="x.toml")
 
 
 # --- the report ---
 
 
-def wrong_prices(home: Home) -> None:
-    """Put a unit error and its page into a copied home: the maker's price a thousandfold."""
+OPUS = "anthropic,claude-opus-4-8,output,standard,,0,25000"
+
+
+def wrong_prices(home: Home, what: str = OPUS) -> None:
+    """Put a unit error into a copied home: a multiple of the maker's price, seen on 20 June."""
     path = home.path.parent / "wrong.csv"
-    row = "models.dev,anthropic,claude-opus-4-8,{},standard,,0,{},USD,per_1m_tokens,unknown,{},first_seen,{}"
     seen = "2026-06-20T01:00:00Z"
-    path.write_text("\n".join([PRICES, row.format("output", "25000", seen, seen), ""]), encoding="utf-8")
+    row = f"models.dev,{what},USD,per_1m_tokens,unknown,{seen},first_seen,{seen}"
+    path.write_text("\n".join([PRICES, row, ""]), encoding="utf-8")
     moment = datetime(2026, 6, 20, 1, tzinfo=UTC)
     home.ingest(path, adapter_name="prices", source="wrong", seen_at=moment, known_at=moment)
 
@@ -622,8 +655,7 @@ def test_check_prints_what_is_held_and_why(home: Home, capsys: pytest.CaptureFix
     assert "held        0 prices" in capsys.readouterr().out
     wrong_prices(home)
     assert main(call) == 10
-    out, err = capsys.readouterr()
-    assert "judged by guards.toml" in err
+    out = capsys.readouterr().out
     for words in (
         "held        1 prices of 1 constituents",
         "unit_factor: anthropic/claude-opus-4.8 output",

@@ -37,6 +37,7 @@ ORDER = (
     "rules.waterfall",
     "rules",
     "methodology",
+    "documents",
     "adapters",
     "selection",
     "release",

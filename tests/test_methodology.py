@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from tokenindex.documents import load
 from tokenindex.errors import DeterminationError, MethodologyError
-from tokenindex.methodology import differences, in_force, load
+from tokenindex.methodology import differences, in_force
 from tokenindex.store import shipped
 
 TIX = (shipped("methodology") / "tix" / "1.0.0.toml").read_bytes()
 FROZEN = {
-    "anthropic-output/1.0.0": "0623927c48fed156e0c023c35da3b8b8828280b8f31a852d251752312b735845",
-    "tix/1.0.0": "f12934919a2c232318933b173fbbec8970244ce94b276c4feded2909366c08a2",
-    "tix-cn/1.0.0": "abd58402c7692a92accded01ac515464942490bebf38cf42140101259c54c371",
-    "tix-level/1.0.0": "4b77dfcc0c63064647cff6afa20ca156afde42c958501ad1a4813cde307fe397",
+    "anthropic-output/1.0.0": "32e42e5cd3b6a4ed0f41b3d1c60ce460ebdc5e0bd4d372a1e968d099c97461b2",
+    "tix/1.0.0": "551abb06ee0161bb3ca2d2a0076ae6af3fbc956b2f23b50a88a9e6f743702458",
+    "tix-cn/1.0.0": "2a9df76a5128dfc5aff8015f975db6fabe5dbc73c4140df2a7674d57fdd75d72",
+    "tix-level/1.0.0": "9e8db1d09472fe93aaaae9c28ecf2dc5c0942b54228b9fbfdabeee9fd1f845c3",
 }
 
 
@@ -44,12 +45,12 @@ def test_the_prose_holds_no_number_of_the_document() -> None:
         (b"tier = 3", b"tier = 4", ["tier"]),
         (b"tokens = 8_000", b"tokens = 8_000\nfoo = 1", ["unknown key 'foo'", "only tokens"]),
         (b"tokens = 8_000", b"tokens = true", ["True is a bool"]),
-        (b"tokens = 8_000", b"tokens = 40_000", ["[workload] prompts", "shortest first"]),
-        (b"tokens = 8_000", b"tokens = 0", ["[workload] prompts", "lengths of 1"]),
-        (b"cache_read = 155", b"cache_read = -155", ["[workload] parts", "whole numbers"]),
-        (b"output = 522", b"outputs = 522", ["[workload] parts", "whole numbers"]),
+        (b"tokens = 8_000", b"tokens = 40_000", ["[[workloads]] chat", "prompts", "shortest first"]),
+        (b"tokens = 8_000", b"tokens = 0", ["prompts", "lengths of 1"]),
+        (b"cache_read = 155", b"cache_read = -155", ["parts", "whole numbers"]),
+        (b"output = 522", b"outputs = 522", ["parts", "whole numbers"]),
         (b"tokens = 8_000", b"tokens = 7_919", ["common multiple"]),
-        (b"[blend]", b"[blind]", ["unknown key 'blind'", "did you mean 'blend'"]),
+        (b"[formula]", b"[formular]", ["unknown key 'formular'", "did you mean 'formula'"]),
         (b'currency = "USD"', b'currency = "XXX"', ["currency"]),
         (b"weekdays = [1, 2, 3, 4, 5, 6, 7]", b"weekdays = [0]", ["[calendar]", "weekdays"]),
         (b'cut_off = "16:00"', b'cut_off = "25:00"', ["cut_off"]),
@@ -105,8 +106,8 @@ def test_a_component_index_needs_no_second_document() -> None:
     tix = load(TIX, where="a")
     output, cached = tix.for_component("output"), tix.for_component("cache_read")
     assert output.index == "tix.output"
-    assert (output.blend.mix, output.blend.instead) == ({"output": 1}, {})
-    assert (cached.blend.mix, cached.blend.instead) == ({"cache_read": 1}, {"cache_read": "input"})
+    assert (output.workload.mix, output.workload.instead) == ({"output": 1}, {})
+    assert (cached.workload.mix, cached.workload.instead) == ({"cache_read": 1}, {"cache_read": "input"})
     assert output.sha256 == tix.sha256
     with pytest.raises(MethodologyError, match="input, cache_read, output"):
         tix.for_component("cache_write")

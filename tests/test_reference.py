@@ -6,7 +6,7 @@ import csv
 import random
 import tomllib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -17,13 +17,15 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from markets import Market, markets
 from polars import Date
-from reference import Reference, capped_shares, nano, percentile, whole_weights
+from reference import Reference, capped_shares, held_row, nano, percentile, whole_weights
 
 from tokenindex.determination import Determination, determine
+from tokenindex.documents import load
 from tokenindex.errors import MethodologyError
-from tokenindex.methodology import Methodology, load
+from tokenindex.guard import held_on
+from tokenindex.methodology import Methodology
 from tokenindex.rules.caps import capped_shares as library_shares
-from tokenindex.selection import Inputs
+from tokenindex.selection import Grid, Inputs
 from tokenindex.tables import OBSERVATIONS, RATES, REGISTRY, SIGHTINGS, VOLUMES
 
 HOME = Path(__file__).parent.parent
@@ -181,6 +183,18 @@ PROFILE = settings(
 )
 
 
+def library_holds(
+    methodology: Methodology, inputs: Inputs, days: Sequence[date], known_at: datetime | None
+) -> dict[tuple[Any, ...], list[tuple[datetime, datetime | None, str]]]:
+    """Return what the library's guards hold, for the reference: guards have tests of their own."""
+    grid = Grid.of(methodology.calendar, days, known_at=known_at)
+    holds: dict[tuple[Any, ...], list[tuple[datetime, datetime | None, str]]] = {}
+    rows = inputs.quotes.rows(named=True)
+    for row, since, until, reason in held_on(inputs, methodology, grid).rows():
+        holds.setdefault(held_row(rows[row]), []).append((since, until, reason))
+    return holds
+
+
 def compare_market(market: Market) -> Counter[str]:
     """Compare one market for both knowledges, and return the states that it reached."""
     states: Counter[str] = Counter()
@@ -190,7 +204,8 @@ def compare_market(market: Market) -> Counter[str]:
         methodology = methodology.for_component(market.component)
     inputs = library_inputs(market.inputs)
     for known_at in (None, market.known_at):
-        reference = Reference(document, market.inputs, known_at, market.component)
+        held = library_holds(methodology, inputs, market.days, known_at)
+        reference = Reference(document, market.inputs, known_at, market.component, holds=held)
         # nobody looks from a moment at a date whose cut-off is still to come
         days = [day for day in market.days if known_at is None or reference.cut_off[day] <= known_at]
         if not days:
@@ -243,6 +258,7 @@ EXPECTED_STATES = (
     *("outlier: fixed_cutoff", "outlier: robust_z", "outlier: unconfirmed_jump"),
     *("model cap binds", "vendor cap binds", "more candidates than places", "imputed", "several quotes"),
     *("elementary: None", "elementary: not_quoted", "elementary: sources_disagree", "elementary: incomplete_offer"),
+    *("elementary: held", "row: unconfirmed_jump", "row: unit_factor"),
     *("row: None", "row: unmapped", "row: not_in_universe", "row: source_not_allowed", "row: component_not_used"),
     *("row: withdrawn", "row: source_unseen", "row: service_tier", "row: region", "row: alias"),
     *("row: prompt_length", "row: date_kind", "row: not_positive", "row: price_bounds", "row: no_exchange_rate"),
@@ -276,6 +292,7 @@ def test_invented_markets_agree_where_rates_come_late(market: Market) -> None:
 
 DAY = date(2026, 3, 2)
 SMALL = """
+guards = []
 outliers = []
 [identity]
 index = "small"
@@ -313,14 +330,17 @@ lag_days = 1
 min_days = 1
 [[screens]]
 rule = "positive_price"
-[workload]
-name = "one length"
+[release]
+confirming_sources = 1
+tolerance = 0
+later_days = 1
+[[workloads]]
+name = "one_length"
 measured = "Invented."
-prompts = [{ tokens = 1000, parts = { output = 1 } }]
-[blend]
-measured = "Invented."
+service_tiers = ["standard"]
 mix = { output = 1 }
 instead = {}
+prompts = [{ tokens = 1000, parts = { output = 1 } }]
 [consolidation]
 rule = "tiered_lower_median"
 agreement = 0
@@ -727,8 +747,9 @@ def typed(row: dict[str, str], table: str) -> dict[str, Any]:
 def test_the_sample_month_agrees(index: str) -> None:
     """June 2026 of the shipped methodology on the shipped sample, as known at the end of the month."""
     text = (HOME / "methodology" / index / "1.0.0.toml").read_bytes()
-    rows = sample_rows()
-    reference = Reference(tomllib.loads(text.decode(), parse_float=Decimal), rows, datetime(2026, 7, 1, tzinfo=UTC))
-    days = [date(2026, 6, day) for day in range(1, 31)]
-    found = compare(load(text, where=index), reference, library_inputs(rows), days, observations=False)
+    rows, methodology, moment = sample_rows(), load(text, where=index), datetime(2026, 7, 1, tzinfo=UTC)
+    inputs, days = library_inputs(rows), [date(2026, 6, day) for day in range(1, 31)]
+    held = library_holds(methodology, inputs, days, moment)
+    reference = Reference(tomllib.loads(text.decode(), parse_float=Decimal), rows, moment, holds=held)
+    found = compare(methodology, reference, inputs, days, observations=False)
     assert sum(found.fixing(day)["rung"] == 1 for day in days) > 20

@@ -21,8 +21,9 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from .attribution import contributions
     from .determination import Determination, determine
+    from .documents import load
     from .errors import TokenIndexError
-    from .methodology import Methodology, load
+    from .methodology import Methodology
     from .records import Record, record
     from .selection import Inputs
     from .store import Home
@@ -37,7 +38,7 @@ _WHERE = {
     "TokenIndexError": "errors",
     "contributions": "attribution",
     "determine": "determination",
-    "load": "methodology",
+    "load": "documents",
     "record": "records",
     "verify": "verification",
 }

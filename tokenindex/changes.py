@@ -48,6 +48,8 @@ class Changes:
     inputs: Inputs
     known_at: datetime | None
     until: datetime
+    sellers: pl.DataFrame | None = None
+    """The only sellers whose quotes are looked at: ``source, provider, model``. None: all."""
 
     @property
     def _last(self) -> datetime:
@@ -61,7 +63,10 @@ class Changes:
     def bare(self) -> pl.DataFrame:
         """One row a change, by quote and moment: the row, ``begin``, ``end`` and price, without the facts around it."""
         known = (pl.col("known_at") <= self._last) & (self._enters("valid_from") <= self.until)
-        rows = self.inputs.quotes.filter(known).with_columns(begin=self._enters("valid_from"))
+        rows = self.inputs.quotes.filter(known)
+        if self.sellers is not None:
+            rows = rows.join(self.sellers, on=SELLER, how="semi", maintain_order="left")
+        rows = rows.with_columns(begin=self._enters("valid_from"))
         rows = self._ended(rows.with_columns(price=_amount()))
         same = [pl.col(c).eq_missing(pl.col(c).shift(1)) for c in ("quote", "price", "currency", "alias_of")]
         first = pl.col(

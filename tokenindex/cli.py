@@ -123,12 +123,11 @@ def _add_commands(
         f"Report on the inputs of one date, worst first; exit code {HELD} if a price is held.",
         timed,
     )
-    made.add_argument("index", help="index, or index.component, such as tix or tix.output")
+    made.add_argument("index", help="index, such as tix, tix.output (a component) or tix:agentic (another workload)")
     made.add_argument("--date", required=True, type=_date)
-    made.add_argument("--guards", type=Path, metavar="FILE", help="judge by the guards of this TOML file instead")
 
     made = command("fix", _fix, "Determine the fixing of one date.", timed)
-    made.add_argument("index", help="index, or index.component, such as tix or tix.output")
+    made.add_argument("index", help="index, such as tix, tix.output (a component) or tix:agentic (another workload)")
     made.add_argument("--date", required=True, type=_date)
     made.add_argument("--record", type=Path, metavar="FILE", help="write the record there instead of into the home")
 
@@ -354,24 +353,19 @@ def _check_inputs(options: argparse.Namespace) -> Answer:
     from .guard import input_report, unmatched
 
     home = _home(options)
-    methodology, others = _guarded(options, home.methodology(options.index, options.date))
-    inputs, judgments = home.inputs(progress=_progress), home.judgments()
+    methodology = home.methodology(options.index, options.date)
+    inputs = home.inputs(progress=_progress)
     _progress("")
     known_at = _known(options, home)
-    found = input_report(inputs, methodology, day=options.date, known_at=known_at, judgments=judgments)
-    for lost in unmatched(inputs, judgments).iter_rows(named=True):
+    found = input_report(inputs, methodology, day=options.date, known_at=known_at)
+    for lost in unmatched(inputs).iter_rows(named=True):
         _talk(f"note: the judgment at {lost['locator']} concerns no price there is: {lost['source']} {lost['model']}")
-    if others:
-        _talk(
-            f"note: judged by {others}; what it holds is used all the same, for the document of the index does not say so"
-        )
     if found.held["concerns"].any():
         options.exit_code = HELD
     content = {
         "index": methodology.index,
         "date": options.date,
         "cut_off": found.cut_off,
-        "guards": others or "the document of the index",
         "held": found.held.to_dicts(),
         "notes": found.notes.to_dicts(),
         "sources": found.sources.to_dicts(),
@@ -379,20 +373,6 @@ def _check_inputs(options: argparse.Namespace) -> Answer:
         "unmapped_tokens": found.unmapped,
     }
     return input_text(found, methodology), content
-
-
-def _guarded(options: argparse.Namespace, methodology: Methodology) -> tuple[Methodology, str]:
-    """Return the methodology with guards, and the name of the file they come from if it is not its own document."""
-    from dataclasses import replace
-
-    from .methodology import load_guards
-    from .store import shipped
-
-    if methodology.guards and not options.guards:
-        return methodology, ""
-    path = options.guards or shipped("methodology") / "guards.toml"
-    guards, release = load_guards(path.read_bytes(), where=str(path))
-    return replace(methodology, guards=guards, release=release), path.name
 
 
 def _fix(options: argparse.Namespace) -> Answer:
@@ -534,8 +514,8 @@ def _tables(options: argparse.Namespace) -> Answer:
 
 def _documents(options: argparse.Namespace) -> list[Methodology]:
     """Return the documents that the words of the command line name."""
+    from .documents import load
     from .errors import MethodologyError
-    from .methodology import load
     from .store import Home
 
     known = (Home.open(options.home) if options.home else Home.sample()).documents()
@@ -564,7 +544,7 @@ def _check(options: argparse.Namespace) -> Answer:
 
 
 def _describe(options: argparse.Namespace) -> Answer:
-    from .methodology import ORDER
+    from .documents import ORDER
     from .rules import RULES
 
     (m,) = _documents(options)

@@ -17,7 +17,8 @@ import polars as pl
 
 from .errors import DeterminationError
 from .exact import NANO, PRICE_MAX, TOKENS_MAX, divide_columns
-from .methodology import Allowed, Methodology, Volumes
+from .guard import held_on, hold
+from .methodology import Methodology, Volumes
 from .offers import alone, evaluate, reach
 from .selection import Grid, Inputs, select, select_volumes, union
 from .units import COMPONENTS, PER_MTOK
@@ -25,9 +26,10 @@ from .units import COMPONENTS, PER_MTOK
 _COMPONENT = pl.Enum(COMPONENTS)
 
 
-def standardised(inputs: Inputs, allowed: Allowed, currency: str, grid: Grid) -> pl.DataFrame:
-    """Return the observations in force with their standard price: what indices of the same inputs share."""
-    return standardise(select(inputs, allowed, currency, grid))
+def observed(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.DataFrame:
+    """Return the observations in force with their standard price and ``held_by``, what the guards hold them back for."""
+    rows = select(inputs, methodology.inputs, methodology.measures.currency, grid)
+    return standardise(hold(rows, held_on(inputs, methodology, grid), grid))
 
 
 def standardise(rows: pl.DataFrame) -> pl.DataFrame:
@@ -55,26 +57,29 @@ def screen(rows: pl.DataFrame, methodology: Methodology) -> pl.DataFrame:
     outside = ~pl.col("kind").is_in(list(methodology.measures.kinds))
     if vendors:
         outside |= ~pl.col("vendor").is_in(vendors)
-    components = [*methodology.blend.mix, *methodology.blend.instead.values()]
-    rows = rows.with_columns(reach=reach(methodology.workload))
-    reasons = [
+    workload = methodology.workload
+    rows = rows.with_columns(reach=reach(workload))
+    reasons: list[tuple[str | pl.Expr, pl.Expr]] = [
         ("unmapped", pl.col("constituent").is_null()),
         ("not_in_universe", outside),
         ("source_not_allowed", pl.col("source_tier").is_null()),
-        ("component_not_used", ~pl.col("component").is_in(components)),
+        ("component_not_used", ~pl.col("component").is_in(workload.components)),
         ("withdrawn", pl.col("withdrawn")),
         ("source_unseen", pl.col("unseen")),
+        ("service_tier", ~pl.col("service_tier").is_in(workload.service_tiers)),
         ("prompt_length", pl.col("reach") == 0),
         *((s.reason, s.applies) for s in methodology.screens),
         ("no_exchange_rate", pl.col("rate").is_null()),
         ("price_too_large", pl.col("standard_price").is_null()),
         ("not_positive", pl.col("standard_price") <= 0),  # also a price that rounds to nothing
+        (pl.col("held_by"), pl.col("held_by").is_not_null()),  # last: what is held would be used
     ]
     return rows.with_columns(excluded_by=_first(reasons))
 
 
-def _first(reasons: Sequence[tuple[str, pl.Expr]]) -> pl.Expr:
-    return pl.coalesce(*(pl.when(applies).then(pl.lit(reason)) for reason, applies in reasons), pl.lit(None, pl.String))
+def _first(reasons: Sequence[tuple[str | pl.Expr, pl.Expr]]) -> pl.Expr:
+    named = ((pl.lit(reason) if isinstance(reason, str) else reason, applies) for reason, applies in reasons)
+    return pl.coalesce(*(pl.when(applies).then(reason) for reason, applies in named), pl.lit(None, pl.String))
 
 
 def consolidate(
@@ -83,11 +88,17 @@ def consolidate(
     """Return elementary prices by constituent, component and piece, and blended prices by constituent and piece.
 
     A piece is a run of dates over which no usable observation of a constituent changes. The pieces of every constituent of
-    the universe cover the whole grid.
+    the universe cover the whole grid. A price that is held back takes part without a price: a worse source is not asked
+    because a better one is doubted.
     """
     names = universe.with_columns(code=pl.int_range(pl.len()))
     code = pl.lit(names["place"]).search_sorted(pl.col("place")).cast(pl.Int64)
-    usable = rows.filter(pl.col("excluded_by").is_null()).with_columns(code=code)
+    held = pl.col("excluded_by").eq_missing(pl.col("held_by"))  # nothing else excludes it; null: used
+    usable = rows.filter(held).with_columns(
+        code=code,
+        held=pl.col("held_by").is_not_null(),
+        standard_price=pl.when(pl.col("held_by").is_null()).then("standard_price"),
+    )
     # one number for a constituent and a position, and its rank among all ends of spells
     ends = {end: pl.col("code") * (size + 1) + pl.col(end) for end in ("i0", "i1")}
     whole = names.select(i0=pl.col("code") * (size + 1), i1=pl.col("code") * (size + 1) + size)
@@ -97,7 +108,7 @@ def consolidate(
     cuts = cuts.unique().sort()
     # the last cut of a constituent begins no piece: as many as there are constituents before
     rank = {end: pl.lit(cuts).search_sorted(number).cast(pl.Int64) - pl.col("code") for end, number in ends.items()}
-    facts = ("source", "source_tier", "standard_price")
+    facts = ("source", "source_tier", "held", "standard_price")
     spans = usable.with_columns(kind=_kind(pl.col("component")), piece=pl.int_ranges(rank["i0"], rank["i1"]))
     quote = pl.col("piece") * len(COMPONENTS) + pl.col("kind")
     simple = alone(spans, methodology.workload)
@@ -122,22 +133,23 @@ def _pieces(cuts: pl.Series, names: pl.DataFrame, *, size: int) -> pl.DataFrame:
 
 
 def _consolidated(members: pl.DataFrame, methodology: Methodology) -> pl.DataFrame:
-    """Return one price a quote, in order; without one complete offer it is on sale and has none."""
+    """Return one price a quote, in order; none where the best tier is held, or every offer is incomplete."""
     priced = members.filter(pl.col("standard_price").is_not_null())
     found = methodology.consolidation(priced, "quote")
     if len(priced) == len(members):
         return found
-    torn = members.filter(pl.col("standard_price").is_null()).select("quote", "source_tier").unique("quote", keep="any")
-    torn = torn.join(found, on="quote", how="anti").select(
-        "quote",
-        source_tier=pl.lit(None, dtype=pl.Int64),
-        quotes=pl.lit(0, dtype=pl.Int64),
-        agreeing=pl.lit(0, dtype=pl.Int64),
-        sources=pl.lit(0, dtype=pl.Int64),
-        price=pl.lit(None, dtype=pl.Int64),
-        excluded_by=pl.lit("incomplete_offer"),
-    )
-    return pl.concat([found, torn]).sort("quote")
+    doubted = members.filter(pl.col("standard_price").is_null())
+    doubted = doubted.group_by("quote").agg(held=pl.col("source_tier").filter("held").min())
+    both = found.join(doubted, on="quote", how="full", coalesce=True).sort("quote")
+    absent = pl.col("source_tier").is_null()
+    held = pl.col("held").is_not_null() & (absent | (pl.col("held") < pl.col("source_tier")))
+    reason = pl.when(held).then(pl.lit("held")).when(absent).then(pl.lit("incomplete_offer")).otherwise("excluded_by")
+    counts = ("quotes", "agreeing", "sources")
+    return both.with_columns(
+        *(pl.when(held | absent).then(0).otherwise(name).cast(pl.Int64).alias(name) for name in counts),
+        *(pl.when(~held).then(fact).alias(fact) for fact in ("source_tier", "price")),
+        excluded_by=reason,
+    ).drop("held")
 
 
 def _kind(component: pl.Expr) -> pl.Expr:
@@ -147,11 +159,11 @@ def _kind(component: pl.Expr) -> pl.Expr:
 
 def _elementary(found: pl.DataFrame, pieces: pl.DataFrame, methodology: Methodology) -> pl.DataFrame:
     """Return every component of the blend for every piece, with a declared stand-in where a component is not sold."""
-    blend = methodology.blend
+    workload = methodology.workload
     parts = pl.DataFrame(
-        {"component": list(blend.mix), "parts": list(blend.mix.values())},
+        {"component": list(workload.mix), "parts": list(workload.mix.values())},
         schema={"component": _COMPONENT, "parts": pl.Int64},
-    ).with_columns(instead=pl.Series([blend.instead.get(name) for name in blend.mix], dtype=_COMPONENT))
+    ).with_columns(instead=pl.Series([workload.instead.get(name) for name in workload.mix], dtype=_COMPONENT))
     needed = pieces.select("constituent", "piece").join(parts, how="cross", maintain_order="left_right")
     numbers = pl.lit(found["quote"])
 
@@ -176,7 +188,7 @@ def _elementary(found: pl.DataFrame, pieces: pl.DataFrame, methodology: Methodol
 
 def _blend(elementary: pl.DataFrame, pieces: pl.DataFrame, methodology: Methodology) -> pl.DataFrame:
     """Return the pieces with the blended price: :math:`Σ parts · price / Σ parts`; null if a component lacks a price."""
-    parts = methodology.blend.mix.values()
+    parts = methodology.workload.mix.values()
 
     def each(fact: str) -> list[pl.Expr]:  # one column a component: they stand in the order of the mix in every piece
         return [pl.col(fact).gather_every(len(parts), offset) for offset in range(len(parts))]

@@ -24,10 +24,10 @@ from .constituents import (
     consolidate,
     count_usage,
     flag_outliers,
+    observed,
     relate,
     screen,
     spread,
-    standardised,
 )
 from .errors import DeterminationError
 from .exact import NANO, divide_columns, money, step_of
@@ -73,9 +73,11 @@ def determine(
     before = _before(earlier, methodology, inputs, dates, known_at=known_at)
     rebalances = _rebalances(methodology, dates, after=before[0])
     grid = _grid(methodology, dates, rebalances, known_at=known_at)
-    rows = screen(inputs.once(standardised, methodology.inputs, methodology.measures.currency, grid), methodology)
+    key = ("observed", methodology.asks, grid)
+    rows = screen(inputs.once(key, lambda: observed(inputs, methodology, grid)), methodology)
     elementary, pieces = consolidate(rows, methodology, inputs.universe(methodology), size=grid.size)
-    usage = inputs.once(count_usage, methodology.volumes, grid)
+    counted = ("usage", methodology.volumes, grid)
+    usage = inputs.once(counted, lambda: count_usage(inputs, methodology.volumes, grid))
     prices = flag_outliers(relate(spread(pieces, grid), methodology), methodology)
     priced = accept(prices, methodology).with_columns(tokens=usage.of(prices))
     baskets, notes = _baskets(methodology, rebalances, priced, grid, before=before)
@@ -109,8 +111,8 @@ def _before(
     """Return the baskets of an earlier determination up to the last date, and the notes up to the last of them."""
     if earlier is None or not earlier.baskets:
         return [], []
-    theirs = (earlier.methodology.sha256, earlier.methodology.component, earlier.known_at)
-    if theirs != (methodology.sha256, methodology.component, known_at) or earlier.frames.quotes is not inputs.quotes:
+    theirs = (earlier.methodology.sha256, earlier.methodology.index, earlier.known_at)
+    if theirs != (methodology.sha256, methodology.index, known_at) or earlier.frames.quotes is not inputs.quotes:
         raise DeterminationError(
             f"the earlier determination is of {earlier.methodology!r} as known at {earlier.known_at}",
             expected=f"{methodology!r} as known at {known_at}, from the same Inputs object",

@@ -22,8 +22,8 @@ from .errors import DeterminationError
 from .exact import NANO, divide_columns, money, rescale
 from .methodology import Methodology
 from .rules.guards import Guard, Release
-from .selection import Grid, Inputs, select_volumes, split, tile
-from .tables import FINDINGS, HOLDS, JUDGMENTS, UTC
+from .selection import SELLER, Grid, Inputs, select_volumes, split, tile
+from .tables import FINDINGS, HOLDS, UTC
 
 _TO_NANO: Final = 10**6
 _NANO_MAX: Final = 10**18
@@ -37,14 +37,14 @@ def guard(
     *,
     known_at: datetime | None,
     until: datetime,
-    judgments: pl.DataFrame | None = None,
+    sellers: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Return the FINDINGS of the guards of a methodology, in canonical order.
 
     Parameters
     ----------
     inputs : Inputs
-        The input tables, in any row order.
+        The input tables, in any row order, with the judgments on record.
     methodology : Methodology
         Its guards and release; without guards there are no findings but judgments that hold.
     known_at : datetime or None
@@ -52,16 +52,17 @@ def guard(
     until : datetime
         The last moment that is asked about, such as the cut-off of a fixing date. Findings of an earlier moment are these
         with what happened later taken away.
-    judgments : DataFrame, optional
-        JUDGMENTS on record.
+
+    sellers : DataFrame, optional
+        Whose quotes are looked at and compared: ``source, provider, model``. Without it all.
 
     Returns
     -------
     DataFrame
         FINDINGS, one row a change and guard (or a gap in the looks at a source and guard).
     """
-    changes = Changes(inputs, known_at, until)
-    judged = _judged(changes, judgments)
+    changes = Changes(inputs, known_at, until, sellers)
+    judged = _judged(changes)
     guards = [g for g in methodology.guards if not g.of_source]
     if not guards and judged.is_empty():
         return _stale(changes, methodology.guards).sort(*_ORDER, nulls_last=True)
@@ -77,7 +78,7 @@ _ORDER: Final = ("held_from", "source", "row", "severity", "reason", "cause")
 
 
 def _believing(
-    changes: Changes, facts: pl.DataFrame, guards: Sequence[Guard], judged: pl.DataFrame, release: Release | None
+    changes: Changes, facts: pl.DataFrame, guards: Sequence[Guard], judged: pl.DataFrame, release: Release
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the facts with ``before`` and ``move``, and the flags of the guards that hold, with their release.
 
@@ -120,7 +121,7 @@ def _flagged(facts: pl.DataFrame, guards: Sequence[Guard]) -> pl.DataFrame:
 
 
 def _released(
-    changes: Changes, facts: pl.DataFrame, flags: pl.DataFrame, judged: pl.DataFrame, release: Release | None
+    changes: Changes, facts: pl.DataFrame, flags: pl.DataFrame, judged: pl.DataFrame, release: Release
 ) -> pl.DataFrame:
     """Return the flags, and those of judgments that hold, with ``released_at`` and ``released_by``."""
     names = {"change": facts["k"], "end": facts["end"]}
@@ -129,16 +130,10 @@ def _released(
         reason=pl.lit("judgment"), held_until=pl.lit("judgment")
     )
     flags = pl.concat([flags, held.select(flags.columns)]).join(pl.DataFrame(names), left_on="k", right_on="change")
-    if release is not None:
-        asked = facts.filter(pl.col("k").is_in(flags["k"].unique().implode()))
-        near = rescale(release.tolerance, scale=9)
-        confirmed = changes.confirmed(
-            asked, sources=release.confirming_sources, tolerance=near, days=release.later_days
-        )
-        flags = flags.join(confirmed, on="k", how="left")
-    else:
-        nothing = pl.lit(None, dtype=flags.schema["since"])
-        flags = flags.with_columns(second_source=nothing, second_day=nothing)
+    asked = facts.filter(pl.col("k").is_in(flags["k"].unique().implode()))
+    near = rescale(release.tolerance, scale=9)
+    confirmed = changes.confirmed(asked, sources=release.confirming_sources, tolerance=near, days=release.later_days)
+    flags = flags.join(confirmed, on="k", how="left")
     decided = judged.filter(pl.col("decision") == "release").select("k", decided="since")
     after = flags.select("k", "since", "reason", flag=pl.int_range(pl.len())).join(decided, on="k")
     after = after.filter((pl.col("reason") != "judgment") | (pl.col("decided") > pl.col("since")))
@@ -163,9 +158,9 @@ def _earliest(flags: pl.DataFrame) -> pl.DataFrame:
     return flags.with_columns(released_at=pl.when(still).then(first), released_by=pl.when(still).then(by))
 
 
-def _judged(changes: Changes, judgments: pl.DataFrame | None) -> pl.DataFrame:
+def _judged(changes: Changes) -> pl.DataFrame:
     """Return ``k, decision, since, cause`` of the judgments that concern a change, from when they count."""
-    judgments = JUDGMENTS.empty() if judgments is None else judgments
+    judgments = changes.inputs.judgments
     since = pl.col("decided_at") if changes.known_at else pl.max_horizontal("decided_at", "known_at")
     if judgments.is_empty():
         return _NOT_JUDGED
@@ -185,9 +180,9 @@ def _judged(changes: Changes, judgments: pl.DataFrame | None) -> pl.DataFrame:
 _NOT_JUDGED: Final = pl.DataFrame(schema={"k": pl.Int64, "decision": pl.String, "cause": pl.String, "since": UTC})
 
 
-def unmatched(inputs: Inputs, judgments: pl.DataFrame) -> pl.DataFrame:
+def unmatched(inputs: Inputs) -> pl.DataFrame:
     """Return the judgments that concern no price there is: they are likely mistyped, and change nothing."""
-    return judgments.join(inputs.quotes, on=_CONCERNS, how="anti", maintain_order="left")
+    return inputs.judgments.join(inputs.quotes, on=_CONCERNS, how="anti", maintain_order="left")
 
 
 def _findings(facts: pl.DataFrame, flags: pl.DataFrame) -> pl.DataFrame:
@@ -248,6 +243,19 @@ def holds(findings: pl.DataFrame) -> pl.DataFrame:
 _FOREVER: Final = pl.lit("9999-01-01T00:00:00Z").str.to_datetime("%+", time_unit="us", time_zone="UTC")
 
 
+def held_on(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.DataFrame:
+    """Return the HOLDS of the guards of a methodology that concern the dates of a grid."""
+    last = grid.frame["cut_off"][-1]
+    found = guard(inputs, methodology, known_at=grid.known_at, until=last, sellers=_allowed(inputs, methodology))
+    return holds(found)
+
+
+def _allowed(inputs: Inputs, methodology: Methodology) -> pl.DataFrame:
+    """Return the sellers that the registry maps, at the sources that the index allows: a record holds no others."""
+    sources = sorted({p.source for p in methodology.inputs.prices})
+    return inputs.mapping.filter(pl.col("source").is_in(sources)).select(SELLER).unique()
+
+
 def hold(rows: pl.DataFrame, held: pl.DataFrame, grid: Grid) -> pl.DataFrame:
     """Return the spells `rows` of `tokenindex.selection.select`, cut where a row is held or released, with ``held_by``.
 
@@ -306,7 +314,6 @@ def input_report(
     *,
     day: date,
     known_at: datetime | None,
-    judgments: pl.DataFrame | None = None,
 ) -> InputReport:
     """Return what the guards say of the inputs of the fixing of `day`, of the sources that the index allows.
 
@@ -320,7 +327,7 @@ def input_report(
         raise DeterminationError(
             f"the cut-off of {day} lies after {known_at:%Y-%m-%d %H:%M}Z", expected="an earlier date"
         )
-    found = guard(inputs, methodology, known_at=known_at, until=cut_off, judgments=judgments)
+    found = guard(inputs, methodology, known_at=known_at, until=cut_off, sellers=_allowed(inputs, methodology))
     allowed = sorted({p.source for p in methodology.inputs.prices})
     found = found.filter(
         pl.col("released_at").is_null() & pl.col("ended_at").is_null() & pl.col("source").is_in(allowed)
@@ -328,8 +335,9 @@ def input_report(
     volumes = _known_tokens(inputs, methodology, Grid.of(methodology.calendar, [day], known_at=known_at))
     used = volumes.filter("counted").group_by("constituent").agg(pl.col("tokens").cast(pl.Int128).sum())
     universe = inputs.universe(methodology)["constituent"]
-    components = [*methodology.blend.mix, *methodology.blend.instead.values()]
-    enters = pl.col("constituent").is_in(universe.implode()) & pl.col("component").is_in(components)
+    enters = pl.col("constituent").is_in(universe.implode()) & pl.col("component").is_in(
+        methodology.workload.components
+    )
     found = found.join(used, on="constituent", how="left", maintain_order="left")
     found = found.with_columns(pl.col("tokens").fill_null(0), concerns=enters.fill_null(False))
     worst = found.sort("concerns", "tokens", descending=True, maintain_order=True)

@@ -55,13 +55,14 @@ def evaluate(quotes: pl.DataFrame, workload: Workload) -> pl.DataFrame:
     Parameters
     ----------
     quotes : DataFrame
-        ``quote`` (number of piece and component), ``offer, source, source_tier, context_from, time_from, time_to, reach,
-        standard_price``.
+        ``quote`` (number of piece and component), ``offer, source, source_tier, held, context_from, time_from, time_to,
+        reach, standard_price``.
 
     Returns
     -------
     DataFrame
-        ``quote, source, source_tier, standard_price``: rounded half-even in nano, null where something is not covered.
+        ``quote, source, source_tier, held, standard_price``: rounded half-even in nano, null where something is held or
+        not covered.
     """
     hours = (seconds("time_to") - seconds("time_from")) % DAY
     beside = hours.sum().over("quote", "offer", "context_from")
@@ -69,11 +70,12 @@ def evaluate(quotes: pl.DataFrame, workload: Workload) -> pl.DataFrame:
     served = pl.col("reach") * pl.col("seconds")
     offers = parts.group_by("quote", "offer", maintain_order=True).agg(
         pl.col("source", "source_tier").first(),
+        pl.col("held").any(),
         served=served.sum(),
         paid=(served * pl.col("standard_price")).sum(),
         least=pl.col("seconds").min(),
     )
     whole = pl.lit(workload.whole * DAY, dtype=pl.Int128)
     price = divide_columns(pl.col("paid"), whole).cast(pl.Int64)
-    covered = (pl.col("served") == whole) & (pl.col("least") >= 0)
-    return offers.select("quote", "source", "source_tier", standard_price=pl.when(covered).then(price))
+    covered = (pl.col("served") == whole) & (pl.col("least") >= 0) & ~pl.col("held")
+    return offers.select("quote", "source", "source_tier", "held", standard_price=pl.when(covered).then(price))

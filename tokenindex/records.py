@@ -75,6 +75,7 @@ def record(determination: Determination, day: date, *, inputs: Inputs, captures:
         "index": methodology.index,
         "version": methodology.version,
         "component": methodology.component,
+        "workload": methodology.workload.name,
         "fixing_date": day.isoformat(),
         "cut_off": _moment(methodology.calendar.cut_off_at(day)),
         "known_at": _moment(determination.known_at) if determination.known_at else "cut-off",
@@ -109,6 +110,7 @@ def used_captures(
         "sightings": sources,
         "volumes": list(allowed.volumes.sources),
         "rates": [allowed.inputs.rates],
+        "judgments": sources,
     }
     digests: set[str] = set()
     for name, names in wanted.items():

@@ -126,7 +126,6 @@ def _note_row(row: dict[str, Any]) -> list[str]:
 
 def _held_text(row: dict[str, Any], m: Methodology, whole: int) -> str:
     """Return one held price: what it is, why it is held, and what would release it."""
-    assert m.release is not None
     near = (m.release.tolerance * 100).normalize()
     waits = {
         "second_source": f"{m.release.confirming_sources} other source(s) within {near:f}% of it",

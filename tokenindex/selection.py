@@ -22,7 +22,7 @@ from .errors import InputDataError
 from .exact import divide_columns
 from .methodology import Allowed, Methodology, Volumes
 from .periods import Calendar
-from .tables import OBSERVATIONS, OFFER_KEY, QUOTE_KEY, RATES, REGISTRY, SIGHTINGS, VOLUMES
+from .tables import JUDGMENTS, OBSERVATIONS, OFFER_KEY, QUOTE_KEY, RATES, REGISTRY, SIGHTINGS, VOLUMES
 
 SELLER = ("source", "provider", "model")
 _SLIM = (*SELLER, "capture", "currency")
@@ -60,6 +60,7 @@ class Inputs:
     volumes: pl.DataFrame = field(default_factory=VOLUMES.empty)
     sightings: pl.DataFrame = field(default_factory=SIGHTINGS.empty)
     rates: pl.DataFrame = field(default_factory=RATES.empty)
+    judgments: pl.DataFrame = field(default_factory=JUDGMENTS.empty)
     registry: pl.DataFrame = field(default_factory=REGISTRY.empty)
     _kept: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -67,11 +68,13 @@ class Inputs:
         sizes = ", ".join(f"{len(getattr(self, f.name)):,} {f.name}" for f in fields(self) if f.repr)
         return f"<Inputs {sizes}>"
 
-    def once(self, make: Callable[..., T], *rules: Hashable) -> T:
-        """Return ``make(self, *rules)``, made once for the last few: indices that share rules share the work."""
-        key = (make, *rules)
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return what `make` gives, made once for a key: indices that share rules share the work.
+
+        The key names the rules that the result depends on besides these inputs.
+        """
         if key not in self._kept:
-            made = make(self, *rules)
+            made = make()
             for oldest in list(self._kept)[: 1 - _KEPT]:
                 self._kept.pop(oldest, None)
             self._kept[key] = made

@@ -10,7 +10,6 @@ their digest, and the list of captures only grows.
     HOME/sources.toml       the addresses that may be fetched, with every limit of doing so
     HOME/fetches.csv        one row a fetched capture: how it was got
     HOME/tables/LOOK/       parsed tables of a capture: a cache, made again when the adapter's version changes
-    HOME/judgments.csv      decisions of people to hold or release a price, if there are any
     HOME/registry.csv       the registry in use; HOME/registries/ holds every one that a record names
     HOME/methodology/       documents besides those that tokenindex ships
     HOME/records/INDEX/     records, by date and digest
@@ -36,14 +35,14 @@ from pathlib import Path
 import polars as pl
 
 from .adapters import Capture, Parsed, adapter, look
-from .adapters.own import parse_judgments
 from .adapters.reading import in_utc, written
+from .documents import load
 from .errors import InputDataError, LedgerError, MethodologyError
-from .methodology import Methodology, in_force, load
+from .methodology import Methodology, in_force
 from .records import Record, registry_digest
 from .selection import Inputs
 from .sources import EXAMPLE, Source, read_sources
-from .tables import JUDGMENTS, REGISTRY
+from .tables import REGISTRY
 from .verification import Evidence, merge
 
 COLUMNS = ("sha256", "name", "adapter", "source", "seen_at", "known_at", "licence", "reference", "adapter_version")
@@ -301,24 +300,13 @@ class Home:
         """The registry in use."""
         return read_registry(self.path / "registry.csv")
 
-    def judgments(self) -> pl.DataFrame:
-        """Return the JUDGMENTS on record.
-
-        Raises
-        ------
-        InputDataError
-            If one is not complete.
-        """
-        path = self.path / "judgments.csv"
-        return parse_judgments(path.read_bytes(), where=str(path)) if path.is_file() else JUDGMENTS.empty()
-
     def documents(self, index: str = "*") -> list[Methodology]:
         """Return the shipped documents and those of this home, of one index or of all."""
         return [*documents(shipped("methodology"), index), *documents(self.path / "methodology", index)]
 
     def methodology(self, index: str, day: date) -> Methodology:
-        """Return the version of `index`, or of a component of it (``tix.output``), in force on `day`."""
-        name = index.partition(".")[0]
+        """Return the version of `index`, such as ``tix``, ``tix.output`` or ``tix:agentic``, in force on `day`."""
+        name = index.partition(".")[0].partition(":")[0]
         known = self.documents(name) if name.replace("-", "").isalnum() else []
         return in_force(known or self.documents(), index=index, day=day)
 

@@ -97,7 +97,7 @@ def merge(parsed: list[Parsed], registry: pl.DataFrame) -> Inputs:
     """Return the input tables of several captures together."""
     if not parsed:
         return Inputs(registry=registry)
-    names = ("observations", "volumes", "sightings", "rates")
+    names = ("observations", "volumes", "sightings", "rates", "judgments")
     return Inputs(**{n: pl.concat([getattr(p, n) for p in parsed]) for n in names}, registry=registry)
 
 
@@ -202,8 +202,7 @@ def _document(held: dict[str, Any], evidence: Evidence) -> tuple[Methodology, pl
         wanted = f"{held['index']} {held.get('version')}"
         raise _difference(4, f"no methodology document hashes to {digest}", expected=wanted)
     with _refused(4):
-        if held["component"]:
-            methodology = methodology.for_component(held["component"])
+        methodology = methodology.named(held["index"])
         in_force = evidence.in_force(held["index"], date.fromisoformat(held["fixing_date"]))
     if in_force.sha256 != digest:
         found = f"version {in_force.version} was in force, {in_force.sha256[:12]}"

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from ..errors import AdapterError
-from ..tables import OBSERVATIONS, RATES, REJECTS, SIGHTINGS, VOLUMES, Table
+from ..tables import JUDGMENTS, OBSERVATIONS, RATES, REJECTS, SIGHTINGS, VOLUMES, Table
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -57,6 +57,7 @@ OURS: Final = {
     "volumes": "own:VOLUMES",
     "sightings": "own:SIGHTINGS",
     "rates": "own:RATES",
+    "judgments": "own:JUDGMENTS",
 }
 """The adapters that come with tokenindex, as module and attribute."""
 CONTEXT_MAX: Final = 10**12
@@ -111,15 +112,17 @@ class Parsed:
     volumes: pl.DataFrame = field(default_factory=VOLUMES.empty)
     sightings: pl.DataFrame = field(default_factory=SIGHTINGS.empty)
     rates: pl.DataFrame = field(default_factory=RATES.empty)
+    judgments: pl.DataFrame = field(default_factory=JUDGMENTS.empty)
     rejects: pl.DataFrame = field(default_factory=REJECTS.empty)
 
     def tables(self) -> dict[Table, pl.DataFrame]:
-        """Return the five tables with their definitions."""
+        """Return the six tables with their definitions."""
         return {
             OBSERVATIONS: self.observations,
             VOLUMES: self.volumes,
             SIGHTINGS: self.sightings,
             RATES: self.rates,
+            JUDGMENTS: self.judgments,
             REJECTS: self.rejects,
         }
 

@@ -11,7 +11,6 @@ The locator is ``line N`` of a CSV file, where the header is line 1, and ``row N
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Final
 
 import polars as pl
@@ -251,29 +250,28 @@ def parse_rates(content: bytes, capture: Capture) -> Parsed:
     return Parsed(rates=rows, rejects=rejects)
 
 
-def parse_judgments(content: bytes, *, where: str) -> pl.DataFrame:
-    """Return the JUDGMENTS of a file that people write, `where` it is.
+def parse_judgments(content: bytes, capture: Capture) -> Parsed:
+    """Return judgments: all of the file or none.
 
     Raises
     ------
     InputDataError
-        If a column is unknown or missing, or a cell of any row is empty or wrong: a judgment without a reason is none, and
-        one that is left out in silence would change a fixing.
+        Also if a cell of any row is empty or wrong: a judgment without a reason is none, and one that is left out in
+        silence would change a fixing.
     """
-    ever = datetime.max.replace(tzinfo=UTC)
-    facts = {"name": where, "adapter": "judgments", "source": "judgments", "seen_at": ever, "known_at": ever}
-    rows, rejects = _parse(content, Capture.of(content, **facts), tables.JUDGMENTS)
+    rows, rejects = _parse(content, capture, tables.JUDGMENTS)
     for wrong in rejects.filter(pl.col("reason") != "empty_snapshot").head(1).iter_rows(named=True):
         raise InputDataError(
             f"{wrong['reason']}, found {wrong['found']!r}",
-            where=f"{where} {wrong['locator']}",
+            where=f"{capture.name} {wrong['locator']}",
             expected="every column but the reference filled in: who decided what about which price, when and why",
             remedy="correct the judgment",
         )
-    return rows
+    return Parsed(judgments=rows, rejects=rejects)
 
 
 PRICES: Final = Adapter("prices", "1", parse_prices, ("OBSERVATIONS",))
 VOLUMES: Final = Adapter("volumes", "1", parse_volumes, ("VOLUMES",))
 SIGHTINGS: Final = Adapter("sightings", "1", parse_sightings, ("SIGHTINGS",))
 RATES: Final = Adapter("rates", "1", parse_rates, ("RATES",))
+JUDGMENTS: Final = Adapter("judgments", "1", parse_judgments, ("JUDGMENTS",))

@@ -28,7 +28,7 @@ from .guards import (
     vat_factor,
 )
 from .outliers import confirmed_jump, fixed_cutoff, robust_z
-from .screens import date_kind, not_alias, positive_price, price_bounds, region, service_tier
+from .screens import date_kind, not_alias, positive_price, price_bounds, region
 from .waterfall import carry_forward, minimums, no_fixing
 
 RULES: Final[dict[str, dict[str, Callable[..., Any]]]] = {
@@ -53,7 +53,6 @@ RULES: Final[dict[str, dict[str, Callable[..., Any]]]] = {
         "positive_price": positive_price,
         "price_bounds": price_bounds,
         "region": region,
-        "service_tier": service_tier,
     },
     "consolidation": {"tiered_lower_median": tiered_lower_median},
     "outlier": {"robust_z": robust_z, "fixed_cutoff": fixed_cutoff, "confirmed_jump": confirmed_jump},

@@ -21,11 +21,6 @@ class Screen:
     applies: pl.Expr
 
 
-def service_tier(*, allowed: tuple[str, ...]) -> Screen:
-    """Exclude every class of service that is not `allowed`: batch, flex, priority, free …"""
-    return Screen("service_tier", ~pl.col("service_tier").is_in(list(allowed)))
-
-
 def region(*, allowed: tuple[str, ...]) -> Screen:
     """Exclude prices of regions that are not `allowed`; the empty text is a price that holds everywhere."""
     return Screen("region", ~pl.col("region").is_in(list(allowed)))
