@@ -13,7 +13,7 @@ tokens counts as that: it is far outside of every rule.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -32,6 +32,8 @@ RATIO_MAX: Final = 10**20
 """Largest ratio that is told apart, in nano."""
 PANEL: Final = ("input", "output", "cache_read", "cache_write")
 """The components whose prices are compared with each other."""
+_OF_PANEL: Final = ("spread", "twin", "input", "partner", "partner_before")
+_NO_TWINS: Final = {"offer": pl.Int64, "begin": pl.Datetime, "twin": pl.String}
 _PARTNER: Final = {"input": "output", "output": "input", "cache_read": "cache_write", "cache_write": "cache_read"}
 _OFFER: Final = tuple(name for name in QUOTE_KEY if name != "component")
 _LADDER: Final = tuple(name for name in QUOTE_KEY if name != "context_from")
@@ -132,11 +134,15 @@ class Changes:
         news = seen.filter((pl.col("day") > latest).fill_null(True))
         return news.select("source", seen="enters", n=pl.int_range(pl.len()).over("source"))
 
-    def with_facts(self, currencies: Iterable[str], *, rates: str) -> pl.DataFrame:
-        """Return the changes with the facts around them, and ``rate_XXX`` of each of `currencies` by the source `rates`."""
+    def with_facts(self, wanted: Container[str], *, currencies: Iterable[str], rates: str) -> pl.DataFrame:
+        """Return the changes with the facts `wanted`, and ``rate_XXX`` of each of `currencies` by the source `rates`."""
         found = self.named
-        exchange = [self._rates(found, c, source=rates) for c in sorted(currencies)]
-        for facts in (self._panel(found), self._ladders(found), *exchange):
+        parts = [self._rates(found, c, source=rates) for c in sorted(currencies)]
+        if any(name in wanted for name in _OF_PANEL):
+            parts.append(self._panel(found, twins="twin" in wanted))
+        if "reordered" in wanted:
+            parts.append(self._ladders(found))
+        for facts in parts:
             found = found.hstack(facts)
         previous = pl.col("quote") == pl.col("quote").shift(1)
         moved = previous & pl.col("alias_of").ne_missing(pl.col("alias_of").shift(1))
@@ -201,7 +207,7 @@ class Changes:
         mine = pl.lit(self.bare["quote"]).gather(pl.col("last").fill_null(0)) == pl.col("quote")
         return numbers.select(pl.when(mine & pl.col("last").is_not_null()).then("last")).to_series()
 
-    def _panel(self, named: pl.DataFrame) -> pl.DataFrame:
+    def _panel(self, named: pl.DataFrame, *, twins: bool) -> pl.DataFrame:
         """Return what the components of each offer cost, now and just before, and the twin that costs the same."""
         offers = named.select("k", "begin", "end", "component", "price", "model", offer=_number(named, _OFFER),
                               shelf=_number(named, _SHELF))  # fmt: skip
@@ -217,7 +223,8 @@ class Changes:
         again = pl.col("offer") == pl.col("offer").shift(1)
         panel = panel.with_columns(pl.when(again).then(pl.col(c).shift(1)).alias(f"{c}_was") for c in PANEL)
         shelves = offers.select("offer", "shelf", "model").unique()
-        panel = panel.join(_twins(panel, shelves), on=["offer", "begin"], how="left", maintain_order="left")
+        found = _twins(panel, shelves) if twins else pl.DataFrame(schema=_NO_TWINS | {"begin": panel.schema["begin"]})
+        panel = panel.join(found, on=["offer", "begin"], how="left", maintain_order="left")
         panel = panel.with_columns(spread=_spread(panel))
         joined = offers.join(panel, on=["offer", "begin"], how="left", maintain_order="left")
         now, was = (

@@ -38,6 +38,7 @@ def guard(
     known_at: datetime | None,
     until: datetime,
     sellers: pl.DataFrame | None = None,
+    notes: bool = True,
 ) -> pl.DataFrame:
     """Return the FINDINGS of the guards of a methodology, in canonical order.
 
@@ -55,6 +56,8 @@ def guard(
 
     sellers : DataFrame, optional
         Whose quotes are looked at and compared: ``source, provider, model``. Without it all.
+    notes : bool
+        Whether guards that only note are asked as well.
 
     Returns
     -------
@@ -63,14 +66,16 @@ def guard(
     """
     changes = Changes(inputs, known_at, until, sellers)
     judged = _judged(changes)
-    guards = [g for g in methodology.guards if not g.of_source]
+    asked = [g for g in methodology.guards if g.holds or notes]
+    guards = [g for g in asked if not g.of_source]
     if not guards and judged.is_empty():
-        return _stale(changes, methodology.guards).sort(*_ORDER, nulls_last=True)
+        return _stale(changes, asked).sort(*_ORDER, nulls_last=True)
     currencies = {c for g in guards for c in g.currencies}
-    facts = changes.with_facts(currencies, rates=methodology.inputs.rates)
+    wanted = {name for g in guards for part in (g.applies, g.cause, g.since) for name in part.meta.root_names()}
+    facts = changes.with_facts(wanted, currencies=currencies, rates=methodology.inputs.rates)
     facts, flags = _believing(changes, facts, guards, judged, methodology.release)
     noted = _flagged(facts, [g for g in guards if not g.holds])
-    found = [_findings(facts, flags), _findings(facts, noted), _stale(changes, methodology.guards)]
+    found = [_findings(facts, flags), _findings(facts, noted), _stale(changes, asked)]
     return pl.concat(found).sort(*_ORDER, nulls_last=True)
 
 
@@ -92,6 +97,8 @@ def _believing(
         flags = _released(changes, compared, _flagged(compared, holding), judged, release)
         unreleased = flags.filter(pl.col("released_at").is_null())["k"].unique().sort()
         if unreleased.equals(doubted):
+            if part is facts:
+                return compared, flags
             break
         doubted = unreleased
         part = facts.filter(pl.col("quote").is_in(facts["quote"].gather(doubted).unique().implode()))
@@ -246,7 +253,9 @@ _FOREVER: Final = pl.lit("9999-01-01T00:00:00Z").str.to_datetime("%+", time_unit
 def held_on(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.DataFrame:
     """Return the HOLDS of the guards of a methodology that concern the dates of a grid."""
     last = grid.frame["cut_off"][-1]
-    found = guard(inputs, methodology, known_at=grid.known_at, until=last, sellers=_allowed(inputs, methodology))
+    found = guard(
+        inputs, methodology, known_at=grid.known_at, until=last, sellers=_allowed(inputs, methodology), notes=False
+    )
     return holds(found)
 
 
