@@ -16,6 +16,7 @@ import pytest
 from conftest import cut, price_rows, tree
 
 from tokenindex import cli
+from tokenindex.adapters import adapters
 from tokenindex.store import Home, shipped
 
 Run = Callable[..., tuple[int, str, str]]
@@ -673,3 +674,33 @@ def test_a_file_holds_nothing_that_became_known_after_it(run: Run, empty: Home, 
     assert code == 0
     assert "line 3: known_after_capture, found '2026-06-30'" in out
     assert "1 OBSERVATIONS say that they were known before this file was, since 2026-06-01 00:00Z" in err
+
+
+def test_a_release_shows_no_contributor(run: Run, tmp_path: Path) -> None:
+    """Three buyers of 10, 20 and 30 million tokens paid 10, 20 and 45 dollars: 75 dollars for 60 million tokens."""
+    home, folder, day = tmp_path / "home", tmp_path / "released", "2026-06-01,2026-06-01"
+    assert run("init", home)[0] == 0
+    head = "source,scope,provider,model,component,service_tier,period_start,period_end,"
+    head += "tokens,spend,currency,partial,known_at"
+    for name, tokens, spend in (("a", 10, 10), ("b", 20, 20), ("c", 30, 45)):
+        path, buyer = tmp_path / f"{name}.csv", f"buyer-{name}"
+        row = f"{buyer},own,openai,gpt-x,output,standard,{day},{tokens}000000,{spend},USD,false,2026-06-02"
+        path.write_text(f"{head}\n{row}\n", encoding="utf-8")
+        facts = ("--home", home, "--adapter", "volumes", "--source", buyer, "--seen-at", "2026-06-02T00:00:00Z")
+        assert run("ingest", path, *facts)[0] == 0
+    call = ("release", folder, "--home", home, "--source", "panel", "--known-at", "2026-06-03T00:00:00Z")
+    rules = ("--tokens", "1000", "--share", "0.6")
+    assert "released    0 prices" in run(*call, *rules, "--contributors", "4")[1]
+    assert run(*call, *rules, "--contributors", "3")[0] == 7  # nothing is overwritten
+    for name in ("prices.csv", "volumes.csv"):
+        (folder / name).unlink()
+    assert json.loads(run(*call, *rules, "--contributors", "3", "--json")[1])["released"] == 1
+    text = (folder / "prices.csv").read_text(encoding="utf-8")
+    assert ",1.25" in text
+    assert "buyer" not in text + (folder / "volumes.csv").read_text(encoding="utf-8")
+
+
+def test_every_adapter_is_listed_with_what_it_reads(run: Run) -> None:
+    listed = json.loads(run("adapters", "--json")[1])
+    assert [row["adapter"] for row in listed] == sorted(adapters())
+    assert all(row["gives"] and row["reads"] for row in listed)

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,6 +150,16 @@ def _add_commands(
     made = command("unmapped", _unmapped, "List what the registry does not know, by volume.", homed)
     made.add_argument("--prices", action="store_true", help="list sellers of prices instead, by number of observations")
 
+    made = command("release", _release, "Average what several buyers paid, and show none of them.", homed)
+    made.add_argument("folder", type=Path, help="a folder for prices.csv and volumes.csv in the project's own form")
+    made.add_argument("--source", required=True, help="the name under which the released rows are known")
+    made.add_argument("--known-at", required=True, type=_moment, metavar="WHEN", help="when the release is published")
+    made.add_argument("--contributors", required=True, type=int, metavar="N", help="fewest contributors of a figure")
+    made.add_argument("--tokens", required=True, type=int, metavar="N", help="fewest tokens of a figure")
+    made.add_argument("--share", required=True, type=_decimal, metavar="S", help="largest share of one contributor")
+
+    command("adapters", _adapters, "List the adapters: what each reads and gives.", shared)
+
     made = command("tables", _tables, "Describe the tables: columns, types, units, meanings.", shared)
 
 
@@ -179,6 +190,15 @@ def _moment(text: str) -> datetime:
         return moment(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a moment: expected YYYY-MM-DDTHH:MM:SSZ") from None
+
+
+def _decimal(text: str) -> Decimal:
+    from .exact import parse_decimal
+
+    try:
+        return parse_decimal(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a decimal number") from None
 
 
 def _talk(text: str) -> None:
@@ -496,6 +516,47 @@ def _unmapped(options: argparse.Namespace) -> Answer:
     names = (*key, measure, "share")
     content = [dict(zip(names, (*row, row[3] / whole), strict=True)) for row in unknown.iter_rows()]
     return columns(names, rows), content
+
+
+def _release(options: argparse.Namespace) -> Answer:
+    from .release import release
+
+    folder: Path = options.folder
+    if folder.exists() and any(folder.iterdir()):
+        raise LedgerError(f"{folder} is not empty", remedy="name a folder that does not exist yet")
+    inputs = _home(options).inputs(progress=_progress)
+    _progress("")
+    found = release(
+        inputs.volumes,
+        contributors_min=options.contributors,
+        tokens_min=options.tokens,
+        share_max=options.share,
+        source=options.source,
+        known_at=options.known_at,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    written = {"prices.csv": found.prices_csv(), "volumes.csv": found.volumes_csv()}
+    for name, content in written.items():
+        (folder / name).write_bytes(content)
+    withheld = reasons(found.withheld, "reason")
+    told = ", ".join(f"{n} {reason}" for reason, n in withheld) or "none"
+    text = f"released    {len(found.prices)} prices into {folder}\nwithheld    {told}"
+    return text, {"released": len(found.prices), "withheld": dict(withheld), "written_to": [*written]}
+
+
+def _adapters(options: argparse.Namespace) -> Answer:
+    from .adapters import adapters
+
+    content = [
+        {"adapter": a.name, "version": a.version, "gives": " ".join(a.gives).lower(), "reads": _card(a.parse)}
+        for a in adapters().values()
+    ]
+    return columns(tuple(content[0]), [list(row.values()) for row in content]), content
+
+
+def _card(function: Callable[..., Any]) -> str:
+    """Return the first line of what the module of a function says of itself."""
+    return (inspect.getdoc(inspect.getmodule(function)) or "").split("\n")[0]
 
 
 def _tables(options: argparse.Namespace) -> Answer:
