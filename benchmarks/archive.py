@@ -121,7 +121,9 @@ def next_midnight(column: pl.Expr) -> pl.Expr:
 
 def price_history(data: Path) -> pl.DataFrame:
     """Return the dated price changes with the own form's columns, one row per change."""
-    history = pl.read_parquet(data / "price_history.parquet").with_columns(archive=pl.col("source"), source=source_name())
+    history = pl.read_parquet(data / "price_history.parquet").with_columns(
+        archive=pl.col("source"), source=source_name()
+    )
     history = history.filter(pl.col("source") != WATCH).with_columns(seller_and_model())
     history = kept(history, pl.col("effective_from").is_not_null(), left_out="undated, the day of the price is unknown")
     history = kept(history, pl.col("provider") != "", left_out="the source names no seller")
