@@ -510,8 +510,8 @@ def csv(frame: pl.DataFrame) -> bytes:
     return text.encode()
 
 
-def write_home(home: Path, tables: Sequence[Own], registry: bytes) -> None:
-    """Write the home folder: the captures, their list, the registry and the moment at which it is known."""
+def write_home(home: Path, tables: Sequence[Own], registry: bytes, links: bytes | None) -> None:
+    """Write the home folder: the captures, their list, the registry with its links, and the moment it is known at."""
     (home / "captures").mkdir(parents=True, exist_ok=True)
     moment = HOME_KNOWN_AT.strftime(MOMENT)
     listed = []
@@ -525,6 +525,8 @@ def write_home(home: Path, tables: Sequence[Own], registry: bytes) -> None:
     header = ["sha256", "name", "adapter", "source", "seen_at", "known_at", "licence", "reference"]
     (home / "captures.csv").write_bytes(csv(pl.DataFrame(listed, schema=header, orient="row")))
     (home / "registry.csv").write_bytes(registry)
+    if links:
+        (home / "links.csv").write_bytes(links)
     (home / "home.toml").write_bytes(
         "# This home is an archive: fixings are recomputed as known at this moment, unless the command line says"
         f" otherwise.\nknown_at = {moment}\n".encode()
@@ -550,8 +552,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rates(chosen.data, sample=chosen.sample),
         *([derived_volumes(chosen.data)] if chosen.derived_volumes else []),
     ]
-    registry = chosen.registry.read_bytes()
-    write_home(chosen.home, tables, with_derived(registry) if chosen.derived_volumes else registry)
+    registry, linked = chosen.registry.read_bytes(), chosen.registry.with_name("links.csv")
+    links = linked.read_bytes() if linked.exists() else None
+    write_home(chosen.home, tables, with_derived(registry) if chosen.derived_volumes else registry, links)
     return 0
 
 
