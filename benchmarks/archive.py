@@ -1,13 +1,20 @@
 """Turn the archive of real figures into a home folder in the project's own form.
 
-    python benchmarks/archive.py DATA_DIR HOME [--sample] [--registry FILE]
+    python benchmarks/archive.py DATA_DIR HOME [--sample] [--registry FILE] [--derived-volumes]
 
 *Reads* the price history, the days each source was looked at, the router's rankings and the reference rates.
 *Writes* `captures/*.csv`, `captures.csv`, `registry.csv` and `home.toml`, the same bytes on every run. *Never* invents
 a price: what is left out, withdrawn or restated is counted on stderr.
 
-With `--sample` only the spellings that stand in the registry, from 2025-06-01 to 2026-06-30, with the prices in force
-on the first day; without it every source and every day.
+With `--sample` only the spellings of `sample_spellings.csv`, from 2025-06-01 to 2026-06-30, with the prices in force
+on the first day: the sample stays as it is while the registry grows. Without it every source and every day.
+
+Model Price Watch is read from its own file by its adapter, which tells its looks from the prices that it copied out of
+LiteLLM; the history has both under one name. The other sources bear the names and spellings that the adapters give
+them, so that one registry serves both.
+
+With `--derived-volumes` also tokens by week since 2024-12-30, worked out from spend by somebody else: for study only,
+never to be published or kept. They bear a source of their own, whose spellings are those of the rankings.
 """
 
 from __future__ import annotations
@@ -24,6 +31,9 @@ from typing import Any, Final
 
 import polars as pl
 
+from tokenindex.adapters import Capture, Parsed, adapter
+
+HERE: Final = Path(__file__).parent
 SAMPLE_FROM: Final = date(2025, 6, 1)
 SAMPLE_TO: Final = date(2026, 6, 30)
 HOME_KNOWN_AT: Final = datetime(2026, 7, 1, tzinfo=UTC)
@@ -37,14 +47,26 @@ LICENCES: Final = {
     "genai-prices": "MIT",
     "litellm": "MIT",
     "models.dev": "MIT",
-    "pi-ai-catalogue": "MIT",
+    "pi-ai": "MIT",
     "modelpricewatch": "CC-BY-4.0",
+    "modelpricewatch/litellm-archive": "CC-BY-4.0",
     "openrouter-models": "OpenRouter models list, as archived by MIT projects",
-    "aws-pricelist": "AWS price list, as archived by MIT projects",
-    "azure-retail": "Azure retail price list, as archived by MIT projects",
+    "token-price-index/aws-pricelist": "AWS price list, as archived by MIT projects",
+    "token-price-index/azure-retail": "Azure retail price list, as archived by MIT projects",
 }
+RENAMED: Final = {
+    "pi-ai-catalogue": "pi-ai",
+    "aws-pricelist": "token-price-index/aws-pricelist",
+    "azure-retail": "token-price-index/azure-retail",
+}
+"""Sources of the archive under the names that the adapters give them."""
+CLOUDS: Final = ("token-price-index/aws-pricelist", "token-price-index/azure-retail")
+WATCH: Final = "modelpricewatch"
+WATCH_FILE: Final = "raw/modelpricewatch/2026-07-10_13ec59f0_price-history.csv"
 RANKINGS: Final = "openrouter-rankings"
 RANKINGS_LICENCE: Final = "CC-BY-4.0"
+DERIVED: Final = "usage-weekly-derived"
+DERIVED_LICENCE: Final = "derived from public statistics without a licence: for study only, not to be passed on"
 RATES_LICENCE: Final = "ECB, reuse with attribution"
 
 OFFER: Final = ("source", "provider", "model", "component", "service_tier", "region", "time_from", "time_to")
@@ -100,14 +122,17 @@ def next_midnight(column: pl.Expr) -> pl.Expr:
 def price_history(data: Path) -> pl.DataFrame:
     """Return the dated price changes with the own form's columns, one row per change."""
     history = pl.read_parquet(data / "price_history.parquet").with_columns(
-        archive=pl.col("source"), source=pl.col("source").str.replace("@.*$", "")
+        archive=pl.col("source"), source=source_name()
     )
+    history = history.filter(pl.col("source") != WATCH).with_columns(seller_and_model())
     history = kept(history, pl.col("effective_from").is_not_null(), left_out="undated, the day of the price is unknown")
     history = kept(history, pl.col("provider") != "", left_out="the source names no seller")
     parts = pl.col("tier").str.split(";").list.eval(pl.element().str.contains(f"^({TIER_PART})?$")).list.all()
     history = kept(history, parts, left_out="tier is not a class of service, a bracket or a time of day")
     plain = pl.col("price").str.contains(r"^-?\d{1,14}(\.\d{1,24})?$") | (pl.col("price") == "")
     history = kept(history, plain, left_out="price is not a plain decimal that fits decimal128(38, 24)")
+    unknown = (pl.col("source") == "pi-ai") & pl.col("component").str.starts_with("cache") & (pl.col("price") == "0")
+    history = kept(history, ~unknown, left_out="a catalogue writes 0 where it knows no cache price")
     history = without_false_withdrawals(history, broken_looks(data))
     return known(history).select(
         "archive", "event", "source", "provider", "model", "component",
@@ -127,6 +152,46 @@ def price_history(data: Path) -> pl.DataFrame:
         reference=pl.col("source_revision"),
         licence=pl.col("source").replace_strict(LICENCES),
     ).sort(*KEY, "valid_from", "known_at", nulls_last=True)  # fmt: skip
+
+
+def source_name() -> pl.Expr:
+    """Return the name of a source as the adapters give it; the name of the archivist after `@` is left out."""
+    return pl.col("source").str.replace("@.*$", "").replace(RENAMED)
+
+
+def seller_and_model() -> list[pl.Expr]:
+    """Return provider and model; in the lists of the clouds the archive has the maker before the model's name."""
+    cloud = pl.col("source").is_in(CLOUDS)
+    parts = pl.col("model").str.split("/")
+    return [
+        pl.when(cloud).then(pl.col("provider") + "/" + parts.list.first()).otherwise("provider").alias("provider"),
+        pl.when(cloud).then(parts.list.last()).otherwise("model").alias("model"),
+    ]
+
+
+def watched(data: Path) -> Parsed:
+    """Return what Model Price Watch's own file holds of the time of the archive; known since the next midnight."""
+    content = (data / WATCH_FILE).read_bytes()
+    facts = {"name": WATCH_FILE, "adapter": WATCH, "source": WATCH, "licence": LICENCES[WATCH]}
+    parsed = adapter(WATCH).parse(content, Capture.of(content, **facts, seen_at=HOME_KNOWN_AT, known_at=HOME_KNOWN_AT))
+    day = pl.duration(days=1)
+    return Parsed(
+        observations=parsed.observations.filter(pl.col("valid_from") < HOME_KNOWN_AT).with_columns(
+            known_at=pl.col("valid_from") + day
+        ),
+        sightings=parsed.sightings.filter(pl.col("seen_at") < HOME_KNOWN_AT).with_columns(
+            known_at=pl.col("seen_at") + day
+        ),
+    )
+
+
+def watched_prices(data: Path) -> pl.DataFrame:
+    """Return the prices of Model Price Watch, and those it copied, with the own form's columns."""
+    rows = watched(data).observations
+    texts = rows["price"].cast(pl.String).str.strip_chars_end("0").str.strip_chars_end(".")
+    licence = pl.col("source").replace_strict(LICENCES, default=LICENCES[WATCH])
+    reference = pl.coalesce("reference", pl.format("{} line of 2026-07-10", pl.lit(WATCH)))
+    return rows.with_columns(price=texts, licence=licence, reference=reference).select(PRICE_COLUMNS)
 
 
 def broken_looks(data: Path) -> pl.DataFrame:
@@ -272,11 +337,9 @@ def with_bracket_ends(offer: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any
                 yield in_force[start]
 
 
-def sampled(prices: pl.DataFrame, registry: pl.DataFrame) -> pl.DataFrame:
-    """Return the prices of the registry's spellings in the window, and those in force on its first day."""
-    spelling = ("source", "provider", "model")
-    prices = prices.filter(pl.col("source").is_in(SAMPLE_SOURCES))
-    prices = prices.join(registry.select(spelling).unique(), on=spelling, how="semi", maintain_order="left")
+def sampled(prices: pl.DataFrame, spellings: pl.DataFrame) -> pl.DataFrame:
+    """Return the prices of the sample's spellings in the window, and those in force on its first day."""
+    prices = prices.join(spellings, on=spellings.columns, how="semi", maintain_order="left")
     first, last = (midnight(pl.lit(day)) for day in (SAMPLE_FROM, SAMPLE_TO))
     on_first = pl.col("valid_from") <= first
     baseline = prices.filter(on_first).group_by(KEY, maintain_order=True).last()
@@ -284,19 +347,21 @@ def sampled(prices: pl.DataFrame, registry: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([baseline, prices.filter(~on_first & (pl.col("valid_from") <= last))])
 
 
-def price_tables(data: Path, registry: pl.DataFrame | None) -> Iterator[Own]:
-    """Yield one own-form table of prices per source; with a registry, its sample only."""
+def price_tables(data: Path, spellings: pl.DataFrame | None) -> Iterator[Own]:
+    """Yield one own-form table of prices per source; with spellings, the sample of them only."""
     order = [*KEY, "valid_from", "known_at"]
     prices = one_per_moment(withdrawn_between_archives(without_repeats(price_history(data))))
     prices = bracketed(prices).sort(order, nulls_last=True)
-    if registry is not None:
-        prices = sampled(prices, registry).sort(order, nulls_last=True)
+    if spellings is not None:
+        prices = sampled(prices, spellings).sort(order, nulls_last=True)
+    else:
+        prices = pl.concat([prices.select(PRICE_COLUMNS), watched_prices(data)]).sort(order, nulls_last=True)
     for (source,), frame in sorted(prices.group_by("source", maintain_order=True), key=lambda item: str(item[0])):
         yield Own(
-            name=f"prices-{source}.csv",
+            name=f"prices-{str(source).replace('/', '-')}.csv",
             adapter="prices",
             source=str(source),
-            licence=LICENCES[str(source)],
+            licence=LICENCES.get(str(source), LICENCES[WATCH]),
             reference="list prices as seen day by day; the revision of the source stands on each row",
             frame=frame.select(PRICE_COLUMNS),
         )
@@ -305,7 +370,7 @@ def price_tables(data: Path, registry: pl.DataFrame | None) -> Iterator[Own]:
 def sightings(data: Path, *, sample: bool) -> Own:
     """Return the days on which each source of prices was looked at."""
     seen = pl.read_csv(data / "source_observations.csv", try_parse_dates=True).with_columns(
-        archive="source", source=pl.col("source").str.replace("@.*$", "")
+        archive="source", source=source_name()
     )
     seen = seen.join(broken_looks(data), on=["archive", "observed"], how="anti")
     if sample:
@@ -319,6 +384,8 @@ def sightings(data: Path, *, sample: bool) -> Own:
         reference="revision",
         licence=pl.col("source").replace_strict(LICENCES),
     )
+    if not sample:
+        frame = pl.concat([frame, watched_looks(data).select(frame.columns)])
     return Own(
         name="sightings.csv",
         adapter="sightings",
@@ -327,6 +394,13 @@ def sightings(data: Path, *, sample: bool) -> Own:
         reference="days on which each source was really looked at",
         frame=frame.sort("source", "seen_at"),
     )
+
+
+def watched_looks(data: Path) -> pl.DataFrame:
+    """Return the days on which Model Price Watch looked, and those on which the list that it copied was looked at."""
+    looks = watched(data).sightings
+    licence = pl.col("source").replace_strict(LICENCES, default=LICENCES[WATCH])
+    return looks.with_columns(complete=pl.lit("false"), reference=pl.lit(WATCH), licence=licence)
 
 
 def volumes(data: Path) -> Own:
@@ -357,6 +431,46 @@ def volumes(data: Path) -> Own:
         reference=f"openrouter.ai/rankings, as of {ranked.select(pl.col('as_of').max()).item()}",
         frame=frame.sort("period_start", "model"),
     )
+
+
+def derived_volumes(data: Path) -> Own:
+    """Return the derived tokens per model and week, in whole tokens; known two days after the week.
+
+    The tokens of the weeks that the rankings reach into are those that the rankings count.
+    """
+    ranked = pl.read_parquet(data / "openrouter_rankings_daily.parquet", columns=["date"])["date"].min()
+    weeks = pl.read_parquet(data / "usage_weekly_derived.parquet")
+    frame = weeks.select(
+        source=pl.lit(DERIVED),
+        scope=pl.lit("router"),
+        provider=pl.lit("openrouter"),
+        model="model",
+        component=pl.lit("total"),
+        service_tier=pl.lit("standard"),
+        period_start="period_start",
+        period_end="period_end",
+        tokens=pl.col("tokens_total_est").round(mode="half_to_even").cast(pl.Int64),
+        partial=(pl.col("period_start") == pl.col("period_start").max()).cast(pl.String),
+        contained_in=pl.when(pl.col("period_end") >= ranked).then(pl.lit(RANKINGS)),
+        known_at=midnight(pl.col("period_end")) + pl.duration(days=2),
+        reference="method",
+        licence=pl.lit(DERIVED_LICENCE),
+    )
+    return Own(
+        name=f"volumes-{DERIVED}.csv",
+        adapter="volumes",
+        source=DERIVED,
+        licence=DERIVED_LICENCE,
+        reference="spend at the prices of May 2026 divided by these prices: an estimate, not a report",
+        frame=frame.sort("period_start", "model"),
+    )
+
+
+def with_derived(registry: bytes) -> bytes:
+    """Return the registry with every row of the rankings again for the derived volumes, which spell as they do."""
+    rows = pl.read_csv(registry, infer_schema=False)
+    again = rows.filter(pl.col("source") == RANKINGS).with_columns(source=pl.lit(DERIVED))
+    return csv(pl.concat([rows, again]).sort("source", "provider", "model"))
 
 
 def rates(data: Path, *, sample: bool) -> Own:
@@ -396,8 +510,8 @@ def csv(frame: pl.DataFrame) -> bytes:
     return text.encode()
 
 
-def write_home(home: Path, tables: Sequence[Own], registry: Path) -> None:
-    """Write the home folder: the captures, their list, the registry and the moment at which it is known."""
+def write_home(home: Path, tables: Sequence[Own], registry: bytes, links: bytes | None) -> None:
+    """Write the home folder: the captures, their list, the registry with its links, and the moment it is known at."""
     (home / "captures").mkdir(parents=True, exist_ok=True)
     moment = HOME_KNOWN_AT.strftime(MOMENT)
     listed = []
@@ -410,8 +524,9 @@ def write_home(home: Path, tables: Sequence[Own], registry: Path) -> None:
         listed.append(facts)
     header = ["sha256", "name", "adapter", "source", "seen_at", "known_at", "licence", "reference"]
     (home / "captures.csv").write_bytes(csv(pl.DataFrame(listed, schema=header, orient="row")))
-    if not (home / "registry.csv").exists() or not (home / "registry.csv").samefile(registry):
-        (home / "registry.csv").write_bytes(registry.read_bytes())
+    (home / "registry.csv").write_bytes(registry)
+    if links:
+        (home / "links.csv").write_bytes(links)
     (home / "home.toml").write_bytes(
         "# This home is an archive: fixings are recomputed as known at this moment, unless the command line says"
         f" otherwise.\nknown_at = {moment}\n".encode()
@@ -423,17 +538,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, metavar="DATA_DIR", help="folder of the archive")
     parser.add_argument("home", type=Path, metavar="HOME", help="folder to write")
-    parser.add_argument("--sample", action="store_true", help="the registry's spellings and the last 13 months only")
-    parser.add_argument("--registry", type=Path, default=Path(__file__).parent.parent / "sample_data" / "registry.csv")
+    parser.add_argument("--sample", action="store_true", help="the sample's spellings and the last 13 months only")
+    parser.add_argument("--registry", type=Path, default=HERE.parent / "sample_data" / "registry.csv")
+    parser.add_argument("--derived-volumes", action="store_true", help="for study only: never publish or keep them")
     chosen = parser.parse_args(arguments)
-    registry = pl.read_csv(chosen.registry, infer_schema=False) if chosen.sample else None
+    if chosen.sample and chosen.derived_volumes:
+        parser.error("the sample holds no derived volumes")
+    spellings = pl.read_csv(HERE / "sample_spellings.csv", infer_schema=False) if chosen.sample else None
     tables = [
-        *price_tables(chosen.data, registry),
+        *price_tables(chosen.data, spellings),
         sightings(chosen.data, sample=chosen.sample),
         volumes(chosen.data),
         rates(chosen.data, sample=chosen.sample),
+        *([derived_volumes(chosen.data)] if chosen.derived_volumes else []),
     ]
-    write_home(chosen.home, tables, chosen.registry)
+    registry, linked = chosen.registry.read_bytes(), chosen.registry.with_name("links.csv")
+    links = linked.read_bytes() if linked.exists() else None
+    write_home(chosen.home, tables, with_derived(registry) if chosen.derived_volumes else registry, links)
     return 0
 
 

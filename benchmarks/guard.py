@@ -1,8 +1,8 @@
 """What the guard finds in every recorded price change of the archive, how much of it wrongly, and how fast.
 
-    python benchmarks/guard.py DATA_DIR [--guards FILE] [--repeats N] [--list]
+    python benchmarks/guard.py DATA_DIR [--document FILE] [--repeats N] [--list]
 
-Compares the guards of `methodology/guards.toml` with the recorded changes themselves: a change is a row whose price
+Compares the guards of `methodology/tix` with the recorded changes themselves: a change is a row whose price
 differs from the last price of the same quote, both above zero; it is large if it exceeds a factor of ten, and ordinary
 otherwise. No one wrote down which of them were mistakes, so several truths are printed:
 
@@ -25,7 +25,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -34,13 +34,14 @@ import polars as pl
 
 from tokenindex import Home, Inputs
 from tokenindex.changes import PANEL
+from tokenindex.documents import load
 from tokenindex.guard import guard
-from tokenindex.methodology import Methodology, load_guards
+from tokenindex.methodology import Methodology
 from tokenindex.rules.guards import unconfirmed_jump
 
 LARGE = 10
 CAUGHT, WRONG = 0.95, 0.02
-RECOMMENDED = Path(__file__).parent.parent / "methodology" / "guards.toml"
+TIX = Path(__file__).parent.parent / "methodology" / "tix" / "1.0.0.toml"
 MISTAKEN_AT = datetime(2026, 5, 15, 12, tzinfo=UTC)
 MISTAKES = 500
 OFFER = ("source", "provider", "model")
@@ -253,20 +254,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the measurement; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, metavar="DATA_DIR", help="folder of the archive")
-    parser.add_argument("--guards", type=Path, default=RECOMMENDED, help="document of the guards")
+    parser.add_argument("--document", type=Path, default=TIX, help="the methodology whose guards are asked")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--list", action="store_true", help="list every ordinary change that was held")
     chosen = parser.parse_args(arguments)
-    guards, release = load_guards(chosen.guards.read_bytes(), where=chosen.guards.name)
+    methodology = load(chosen.document.read_bytes(), where=chosen.document.name)
     with tempfile.TemporaryDirectory() as folder:
         archive.main([str(chosen.data), folder])
         home = Home.open(folder)
-        inputs, tix = home.inputs(), home.methodology("tix", date(2026, 6, 30))
-    methodology = replace(tix, guards=guards, release=release)
+        inputs = home.inputs()
     best, found = timed(inputs, methodology, repeats=chosen.repeats)
     rows = len(inputs.observations)
     print(
-        f"{rows:,} observations of {inputs.quotes['quote'].n_unique():,} quotes, {len(guards)} guards, as first known"
+        f"{rows:,} observations of {inputs.quotes['quote'].n_unique():,} quotes, {len(methodology.guards)} guards, "
+        "as first known"
     )
     told(judged(recorded(inputs), found), listed=chosen.list)
     counted(found)

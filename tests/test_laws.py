@@ -49,6 +49,7 @@ ORDER = (
     "fixings",
     "determination",
     "attribution",
+    "identity",
     "records",
     "verification",
     "sources",
@@ -177,7 +178,10 @@ def test_every_module_opens_with_its_room_card() -> None:
 
 
 def test_modules_stay_small() -> None:
-    reasons = {"cli": "one short function a command, and its options", "tables": "one entry a column"}
+    reasons = {
+        "cli": "one short function a command, and its options",
+        "tables": "one entry a column, and all tables in one place",
+    }
     for name, path in modules().items():
         lines = len(path.read_text(encoding="utf-8").splitlines())
         assert lines <= 450 or name in reasons, f"{name} has {lines} lines"

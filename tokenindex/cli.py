@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .errors import DeterminationError, InputDataError, LedgerError, TokenIndexError
-from .report import columns, explained, fixing_text, input_text, moved_text, reasons, short_row, words
+from .report import columns, explained, fixing_text, input_text, moved_text, reasons, short_row, succession_text, words
 
 if TYPE_CHECKING:
     from .adapters import Parsed
@@ -148,7 +148,11 @@ def _add_commands(
     made.add_argument("--digest", help="the published digest, or the first digits of it")
 
     made = command("unmapped", _unmapped, "List what the registry does not know, by volume.", homed)
-    made.add_argument("--prices", action="store_true", help="list sellers of prices instead, by number of observations")
+    kind = made.add_mutually_exclusive_group()
+    kind.add_argument("--prices", action="store_true", help="list sellers of prices instead, by number of observations")
+    kind.add_argument(
+        "--by-day", action="store_true", help="print the mapped share of the volume of every period instead"
+    )
 
     made = command("release", _release, "Average what several buyers paid, and show none of them.", homed)
     made.add_argument("folder", type=Path, help="a folder for prices.csv and volumes.csv in the project's own form")
@@ -460,12 +464,15 @@ def _backfill(options: argparse.Namespace) -> Answer:
 def _explain(options: argparse.Namespace) -> Answer:
     import polars as pl
 
+    from .identity import successions
+
     home = _home(options)
     methodology = home.methodology(options.index, options.date)
     number = methodology.calendar.number(options.date)
     dates = list(methodology.calendar.dates[max(0, number - 1) : number + 1])
     found, _ = _determine(options, home, dates)
-    parts = [fixing_text(found, found.fixing(options.date)), *explained(found, options)]
+    followed = successions(found, options.date, home.links)
+    parts = [fixing_text(found, found.fixing(options.date)), *explained(found, options), *succession_text(followed)]
     observed = found.observations_on(options.date).filter(pl.col("constituent") == (options.constituent or ""))
     content = {
         "fixing": found.fixing(options.date),
@@ -473,6 +480,7 @@ def _explain(options: argparse.Namespace) -> Answer:
         "elementary": found.elementary_on(options.date).to_dicts(),
         "excluded": dict(reasons(found.observations_on(options.date), "excluded_by")),
         "moved": moved_text(found, dates)[1],
+        "successors": followed.to_dicts(),
         "observations": observed.to_dicts(),
     }
     return "\n\n".join(parts), content
@@ -498,10 +506,14 @@ def _verify(options: argparse.Namespace) -> Answer:
 def _unmapped(options: argparse.Namespace) -> Answer:
     import polars as pl
 
+    from .identity import other_names
     from .selection import SELLER
 
-    inputs = _home(options).inputs(progress=_progress)
+    home = _home(options)
+    inputs = home.inputs(progress=_progress)
     _progress("")
+    if options.by_day:
+        return _mapped_volume(inputs)
     key = list(SELLER)
     frame, amount = (
         (inputs.observations, pl.len()) if options.prices else (inputs.volumes, pl.col("tokens").cast(pl.Int128).sum())
@@ -512,9 +524,11 @@ def _unmapped(options: argparse.Namespace) -> Answer:
         pl.col(measure), *key, descending=[True, *(False for _ in key)]
     )
     whole = int(totals[measure].sum()) or 1  # nothing but zeros: shares of zero
-    rows = [[*row[:3], f"{row[3]:,}", f"{row[3] / whole:.2%}"] for row in unknown.iter_rows()]
-    names = (*key, measure, "share")
-    content = [dict(zip(names, (*row, row[3] / whole), strict=True)) for row in unknown.iter_rows()]
+    names_of = other_names(home.links)
+    linked = [(r, names_of.get(r[2]) or names_of.get(f"{r[1]}/{r[2]}")) for r in unknown.iter_rows()]
+    rows = [[*row[:3], f"{row[3]:,}", f"{row[3] / whole:.2%}", link or ""] for row, link in linked]
+    names = (*key, measure, "share", "link")
+    content = [dict(zip(names, (*row, row[3] / whole, link), strict=True)) for row, link in linked]
     return columns(names, rows), content
 
 
@@ -557,6 +571,26 @@ def _adapters(options: argparse.Namespace) -> Answer:
 def _card(function: Callable[..., Any]) -> str:
     """Return the first line of what the module of a function says of itself."""
     return (inspect.getdoc(inspect.getmodule(function)) or "").split("\n")[0]
+
+
+def _mapped_volume(inputs: Inputs) -> Answer:
+    from .identity import mapped_volume
+
+    found = mapped_volume(inputs)
+    shown = ("source", "from", "to", "tokens", "mapped", "unmapped spellings", "largest of them")
+    rows = [
+        [
+            source,
+            str(start),
+            str(end),
+            f"{int(tokens):,}",
+            "" if share is None else f"{share:.2%}",
+            f"{number}",
+            name or "",
+        ]
+        for source, start, end, tokens, _, share, number, name in found.iter_rows()
+    ]
+    return columns(shown, rows), found.to_dicts()
 
 
 def _tables(options: argparse.Namespace) -> Answer:

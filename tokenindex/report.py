@@ -197,6 +197,17 @@ def moved_text(found: Determination, dates: list[date]) -> tuple[str, Any]:
     return head + body, moved
 
 
+def succession_text(found: pl.DataFrame) -> list[str]:
+    """Return one paragraph on the constituents that were withdrawn and whose successor has volume; empty without any."""
+    lines = [
+        f"{r['constituent']} was withdrawn"
+        + (f", weight {r['weight']:.4f}" if r["weight"] else "")
+        + f"; its successor {r['successor']} since {r['since']} has {r['successor_tokens']:,} tokens in the window"
+        for r in found.iter_rows(named=True)
+    ]
+    return ["\n".join(lines)] if lines else []
+
+
 def _observations_of(found: Determination, options: argparse.Namespace) -> list[str]:
     import polars as pl
 

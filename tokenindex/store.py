@@ -11,6 +11,7 @@ their digest, and the list of captures only grows.
     HOME/fetches.csv        one row a fetched capture: how it was got
     HOME/tables/LOOK/       parsed tables of a capture: a cache, made again when the adapter's version changes
     HOME/registry.csv       the registry in use; HOME/registries/ holds every one that a record names
+    HOME/links.csv          links between models, for the administrator; a home need not have them
     HOME/methodology/       documents besides those that tokenindex ships
     HOME/records/INDEX/     records, by date and digest
 """
@@ -38,11 +39,12 @@ from .adapters import Capture, Parsed, adapter, look
 from .adapters.reading import in_utc, written
 from .documents import load
 from .errors import InputDataError, LedgerError, MethodologyError
+from .identity import checked_links
 from .methodology import Methodology, in_force
 from .records import Record, registry_digest
 from .selection import Inputs
 from .sources import EXAMPLE, Source, read_sources
-from .tables import REGISTRY
+from .tables import LINKS, REGISTRY, Table
 from .verification import Evidence, merge
 
 COLUMNS = ("sha256", "name", "adapter", "source", "seen_at", "known_at", "licence", "reference", "adapter_version")
@@ -111,7 +113,8 @@ class Home:
             raise LedgerError(f"{path} is not empty", remedy="name a folder that does not exist yet")
         (home.path / "captures").mkdir(parents=True)
         (home.path / "methodology").mkdir()
-        shutil.copyfile(shipped("sample_data") / "registry.csv", home.path / "registry.csv")
+        for name in ("registry.csv", "links.csv"):
+            shutil.copyfile(shipped("sample_data") / name, home.path / name)
         _write(home.path / "home.toml", b"# Settings of this tokenindex home.\n")
         _write(home.path / "sources.toml", EXAMPLE.encode())
         _write(home.path / "captures.csv", (",".join(COLUMNS) + "\n").encode())
@@ -300,6 +303,14 @@ class Home:
         """The registry in use."""
         return read_registry(self.path / "registry.csv")
 
+    @cached_property
+    def links(self) -> pl.DataFrame:
+        """The LINKS in use, which agree with the registry; none if the home has no such file."""
+        path = self.path / "links.csv"
+        return (
+            checked_links(_read_table(path, LINKS), self.registry, where=str(path)) if path.exists() else LINKS.empty()
+        )
+
     def documents(self, index: str = "*") -> list[Methodology]:
         """Return the shipped documents and those of this home, of one index or of all."""
         return [*documents(shipped("methodology"), index), *documents(self.path / "methodology", index)]
@@ -347,14 +358,21 @@ def read_registry(path: Path) -> pl.DataFrame:
     InputDataError
         If a column is missing or unknown, or a cell is empty or not a date where it must be.
     """
+    return _read_table(path, REGISTRY)
+
+
+def _read_table(path: Path, table: Table) -> pl.DataFrame:
+    """Return a table of the home that people write, from its CSV file."""
     try:
         text = pl.read_csv(path, infer_schema=False)
     except (pl.exceptions.PolarsError, OSError) as wrong:
-        raise InputDataError(str(wrong).split("\n")[0], where=str(path), expected="the registry as CSV") from None
-    names = [c.name for c in REGISTRY.columns]
+        raise InputDataError(
+            str(wrong).split("\n")[0], where=str(path), expected=f"the {table.name.lower()} as CSV"
+        ) from None
+    names = [c.name for c in table.columns]
     if set(text.columns) != set(names):
         raise InputDataError(f"the columns are {', '.join(text.columns)}", where=str(path), expected=", ".join(names))
-    for column in REGISTRY.columns:
+    for column in table.columns:
         bad = text[column.name].is_null() if not column.nullable else pl.Series([False] * len(text), dtype=pl.Boolean)
         if column.dtype == pl.Date:
             bad |= text[column.name].is_not_null() & text[column.name].str.to_date("%Y-%m-%d", strict=False).is_null()
@@ -365,8 +383,8 @@ def read_registry(path: Path) -> pl.DataFrame:
             expected = " or ".join(column.allowed) or ("a date" if column.dtype == pl.Date else "some text")
             found = f"column {column.name} holds {text[column.name][row]!r}"
             raise InputDataError(found, where=f"{path} line {row + 2}", expected=expected)
-    dates = [pl.col(c.name).str.to_date("%Y-%m-%d") for c in REGISTRY.columns if c.dtype == pl.Date]
-    return REGISTRY.conform(text.with_columns(dates))
+    dates = [pl.col(c.name).str.to_date("%Y-%m-%d") for c in table.columns if c.dtype == pl.Date]
+    return table.conform(text.with_columns(dates))
 
 
 def moment(text: str) -> datetime:

@@ -325,6 +325,28 @@ REGISTRY: Final = Table(
     ),
 )
 
+LINK_KINDS: Final = ("successor", "alias", "snapshot")
+
+LINKS: Final = Table(
+    "LINKS",
+    (
+        Column("from_model", pl.String, "vendor/model: the older model, or the other name", "registry"),
+        Column(
+            "to_constituent", pl.String, "vendor/model of the registry: what came after it, or what it is", "registry"
+        ),
+        Column(
+            "kind",
+            pl.String,
+            "successor: sold in its place; alias: another name of it; snapshot: a dated version of it",
+            "registry",
+            allowed=LINK_KINDS,
+        ),
+        Column("since", pl.Date, "first day on which the link holds", "registry"),
+        Column("reference", pl.String, "who says so", "registry"),
+    ),
+    key=("from_model", "kind", "since"),
+)
+
 _UNUSED: Final = ("quantization", "uptime", "discount", "reference", "licence", "tax", "valid_to")
 """What the stages do not look at, and a record leaves in the captures."""
 
@@ -508,6 +530,7 @@ TABLES: Final = (
     RATES,
     REJECTS,
     REGISTRY,
+    LINKS,
     STANDARDISED,
     ELEMENTARY,
     CONSTITUENTS,
