@@ -53,7 +53,7 @@ READERS = (
     ("usage_formats/openrouter_endpoints_*.json", "openrouter-endpoints"),
     ("usage_formats/openai_usage_*.json", "openai-usage"),
     ("usage_formats/anthropic_usage_*.json", "anthropic-usage"),
-    ("usage_formats/anthropic_cost_*.json", "anthropic-cost"),
+    ("usage_formats/anthropic_cost_*.json", "anthropic-costs"),
     ("usage_formats/focus_*", "focus"),
     ("azure_llm_2023/*.csv", "azure-trace"),
     ("mooncake/*.jsonl", "mooncake-trace"),

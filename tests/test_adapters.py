@@ -755,6 +755,7 @@ def test_ecb_history(pack: Any) -> None:
     [
         (b"Date,USD,CNY,\n2026-10-30,1.1\n", {"not_a_rate": 1}),
         (b"Date,USD,\n2026-10-30,1.1234567891,\n", {"not_a_rate": 1}),
+        (b"Date,USD,\n2026-10-30,1000000001,\n", {"not_a_rate": 1}),
         (b"Date,USD,\n2026-10-30,1.1,\n2026-10-30,1.2,\n", {"repeats_another_row": 2}),
     ],
 )

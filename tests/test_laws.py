@@ -17,6 +17,7 @@ from tokenindex import determination as stages
 from tokenindex.constituents import count_usage, standardise
 from tokenindex.errors import DeterminationError
 from tokenindex.exact import NANO, PRICE_MAX, ROWS_MAX, TOKENS_MAX, WIDE, wide_sum
+from tokenindex.guard import held_on, hold
 from tokenindex.rules import RULES
 from tokenindex.selection import select
 from tokenindex.store import Home
@@ -54,6 +55,7 @@ ORDER = (
     "verification",
     "sources",
     "capture",
+    "registers",
     "store",
     "report",
     "cli",
@@ -219,7 +221,7 @@ def test_stages_append_columns_and_keep_rows() -> None:
     methodology, inputs = home.methodology("tix-cn", day), home.inputs()
     grid = stages._grid(methodology, [day], stages._rebalances(methodology, [day]), known_at=home.known_at)
     frames = [select(inputs, methodology.inputs, methodology.measures.currency, grid)]
-    frames.append(standardise(frames[-1]))
+    frames.append(standardise(hold(frames[-1], held_on(inputs, methodology, grid), grid)))
     frames.append(stages.screen(frames[-1], methodology))
     _, pieces = stages.consolidate(frames[-1], methodology, inputs.universe(methodology), size=grid.size)
     usage = count_usage(inputs, methodology.volumes, grid)

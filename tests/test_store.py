@@ -26,8 +26,9 @@ from tokenindex.adapters import adapter
 from tokenindex.determination import determine
 from tokenindex.errors import AdapterError, InputDataError, LedgerError, TokenIndexError
 from tokenindex.records import record
+from tokenindex.registers import read_registry
 from tokenindex.selection import Inputs
-from tokenindex.store import Home, moment, read_registry
+from tokenindex.store import Home, moment
 from tokenindex.verification import verify
 
 FACTS: dict[str, Any] = {"adapter_name": "prices", "source": "models.dev", "seen_at": SEEN, "known_at": SEEN}
@@ -515,6 +516,9 @@ def test_a_registry_that_contradicts_itself_stops_the_fixing(home: Home) -> None
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines, lines[1], ""]))
     with pytest.raises(InputDataError, match="twice at the same time"):
+        made(Home.open(home.path), "tix")
+    path.write_text("\n".join([*lines, "s,p,m,v,v/m,text,vendor,2026-06-02,2026-06-01,why", ""]))
+    with pytest.raises(InputDataError, match="not after its first"):
         made(Home.open(home.path), "tix")
 
 

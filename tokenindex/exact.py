@@ -22,6 +22,8 @@ PRICE_MAX: Final = 10**15
 """Largest price: a million currency units per million tokens, in nano."""
 TOKENS_MAX: Final = 10**17
 """Largest volume of one row, and largest quantity of one constituent in a basket, in tokens."""
+RATE_MAX: Final = 10**9
+"""Largest exchange rate, units of quote per unit of base: a rate in nano fits 64 bits."""
 ROWS_MAX: Final = 10**5
 """Largest number of constituents on one fixing date."""
 SOURCE_SCALE: Final = 24

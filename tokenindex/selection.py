@@ -127,7 +127,12 @@ class Inputs:
             .agg(pl.col("vendor", "kind").n_unique())
             .filter((pl.col("vendor") > 1) | (pl.col("kind") > 1))
         )
-        for wrong, found in ((again, "is mapped twice at the same time"), (facts, "has two vendors or two kinds")):
+        never = rows.filter(pl.col("valid_to") <= pl.col("valid_from"))
+        for wrong, found in (
+            (again, "is mapped twice at the same time"),
+            (facts, "has two vendors or two kinds"),
+            (never, "is mapped until a day that is not after its first one"),
+        ):
             if len(wrong):
                 first = wrong.select(pl.col([c for c in (*SELLER, "constituent") if c in wrong.columns])).row(0)
                 raise InputDataError(

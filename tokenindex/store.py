@@ -42,9 +42,10 @@ from .errors import InputDataError, LedgerError, MethodologyError
 from .identity import checked_links
 from .methodology import Methodology, in_force
 from .records import Record, registry_digest
+from .registers import read_registry, read_table
 from .selection import Inputs
 from .sources import EXAMPLE, Source, read_sources
-from .tables import LINKS, REGISTRY, Table
+from .tables import LINKS
 from .verification import Evidence, merge
 
 COLUMNS = ("sha256", "name", "adapter", "source", "seen_at", "known_at", "licence", "reference", "adapter_version")
@@ -308,7 +309,7 @@ class Home:
         """The LINKS in use, which agree with the registry; none if the home has no such file."""
         path = self.path / "links.csv"
         return (
-            checked_links(_read_table(path, LINKS), self.registry, where=str(path)) if path.exists() else LINKS.empty()
+            checked_links(read_table(path, LINKS), self.registry, where=str(path)) if path.exists() else LINKS.empty()
         )
 
     def documents(self, index: str = "*") -> list[Methodology]:
@@ -348,43 +349,6 @@ class Home:
 
     def __repr__(self) -> str:
         return f"<Home {self.path} with {len(self.captures())} captures>"
-
-
-def read_registry(path: Path) -> pl.DataFrame:
-    """Return the REGISTRY of a CSV file.
-
-    Raises
-    ------
-    InputDataError
-        If a column is missing or unknown, or a cell is empty or not a date where it must be.
-    """
-    return _read_table(path, REGISTRY)
-
-
-def _read_table(path: Path, table: Table) -> pl.DataFrame:
-    """Return a table of the home that people write, from its CSV file."""
-    try:
-        text = pl.read_csv(path, infer_schema=False)
-    except (pl.exceptions.PolarsError, OSError) as wrong:
-        raise InputDataError(
-            str(wrong).split("\n")[0], where=str(path), expected=f"the {table.name.lower()} as CSV"
-        ) from None
-    names = [c.name for c in table.columns]
-    if set(text.columns) != set(names):
-        raise InputDataError(f"the columns are {', '.join(text.columns)}", where=str(path), expected=", ".join(names))
-    for column in table.columns:
-        bad = text[column.name].is_null() if not column.nullable else pl.Series([False] * len(text), dtype=pl.Boolean)
-        if column.dtype == pl.Date:
-            bad |= text[column.name].is_not_null() & text[column.name].str.to_date("%Y-%m-%d", strict=False).is_null()
-        if column.allowed:
-            bad |= ~text[column.name].is_in(list(column.allowed))
-        if bad.any():
-            row = int(bad.arg_true()[0])
-            expected = " or ".join(column.allowed) or ("a date" if column.dtype == pl.Date else "some text")
-            found = f"column {column.name} holds {text[column.name][row]!r}"
-            raise InputDataError(found, where=f"{path} line {row + 2}", expected=expected)
-    dates = [pl.col(c.name).str.to_date("%Y-%m-%d") for c in table.columns if c.dtype == pl.Date]
-    return table.conform(text.with_columns(dates))
 
 
 def moment(text: str) -> datetime:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from .errors import InputDataError
-from .exact import MONEY, SOURCE_MONEY, TOKENS_MAX, WIDE, money
+from .exact import MONEY, RATE_MAX, SOURCE_MONEY, TOKENS_MAX, WIDE, money
 from .units import (
     COMPONENTS,
     CONFIRMATIONS,
@@ -288,7 +288,7 @@ RATES: Final = Table(
         Column("base", pl.String, "one unit of this currency", "adapter", "ISO 4217"),
         Column("quote", pl.String, "costs this many units of this one", "adapter", "ISO 4217"),
         Column("rate_date", pl.Date, "the day the rate was fixed for", "adapter"),
-        Column("rate", MONEY, "units of quote per unit of base", "adapter", "quote per base"),
+        Column("rate", MONEY, "units of quote per unit of base", "adapter", "quote per base", highest=RATE_MAX),
         *_provenance("adapter"),
     ),
 )

@@ -22,7 +22,7 @@ from typing import Final
 
 import polars as pl
 
-from ..exact import MONEY, SOURCE_MONEY
+from ..exact import MONEY, RATE_MAX, SOURCE_MONEY
 from ..tables import RATES, REJECTS, UTC
 from ..units import CURRENCIES
 from . import Adapter, Capture, Parsed
@@ -89,10 +89,10 @@ def _wide(content: bytes, capture: Capture) -> pl.DataFrame:
 
 
 def _rated(long: pl.DataFrame) -> pl.DataFrame:
-    """Add the rate, null where the text is no positive number of at most nine decimals."""
+    """Add the rate, null where the text is no positive number of at most nine decimals and 1e9."""
     wide_rate = exact_decimals(long["text"])
     rate = wide_rate.cast(MONEY)
-    fits = (rate.cast(SOURCE_MONEY) == wide_rate) & (rate > 0)
+    fits = (rate.cast(SOURCE_MONEY) == wide_rate) & (rate > 0) & (rate <= RATE_MAX)
     return long.with_columns(rate=rate.zip_with(fits.fill_null(False), pl.Series([None], dtype=MONEY)))
 
 
