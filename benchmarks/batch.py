@@ -72,6 +72,13 @@ def resumed(fresh: Plain, found: Determination, day: date) -> Plain:
     rows = found.frames.constituents.filter(pl.col("i") <= i)
     priced = rows.filter(pl.col("price").is_not_null()).group_by("constituent", maintain_order=True).last()
     plain.last = _state(priced, price="price", number="number")
+    recent = rows.filter(pl.col("price").is_not_null() & (pl.col("i") > i - 60)).select(
+        "number", "constituent", "source_tier"
+    )
+    plain.tiers = [
+        (int(day), pd.Series(tiers["source_tier"].to_list(), index=tiers["constituent"].to_list()))
+        for (day,), tiers in recent.partition_by("number", as_dict=True, maintain_order=True).items()
+    ]
     plain.used = _state(
         rows.filter((pl.col("i") == i) & pl.col("used").is_not_null()), price="used", number="used_number"
     )

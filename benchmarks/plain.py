@@ -57,6 +57,7 @@ class Plain:
     methodology: Methodology
     known_at: datetime | None = None
     last: pd.DataFrame = field(default_factory=lambda: _facts({}))
+    tiers: list[tuple[int, pd.Series]] = field(default_factory=list)
     """The last price of each constituent: ``price, number``."""
     used: pd.DataFrame = field(default_factory=lambda: _facts({}))
     """The last believed price of each constituent: ``price, number``."""
@@ -192,9 +193,10 @@ class Plain:
         best = best.join(median, on=keys)
         near = (best["standard"] - best["median"]).abs() <= float(rule["agreement"]) * best["median"] + 1e-12
         sources = best[near].groupby(keys)["source"].agg(["size", "nunique"])
+        tier = best.groupby(keys)["tier"].first()
         quotes = best.groupby(keys).size()
         enough = sources["size"] > float(rule["min_agreeing"]) * quotes
-        return pd.DataFrame({"price": median.where(enough), "sources": sources["nunique"]})
+        return pd.DataFrame({"price": median.where(enough), "sources": sources["nunique"], "tier": tier})
 
     def _constituents(self, elementary: pd.DataFrame) -> pd.DataFrame:
         """Return the blended price of each constituent and the fewest agreeing sources among its components."""
@@ -204,13 +206,17 @@ class Plain:
         wide = elementary.unstack("component")
         names = wide.index
         total, sources = pd.Series(0.0, index=names), pd.Series(np.inf, index=names)
+        tier = pd.Series(0, index=names)
         for part, parts in mix.items():
-            price, of = (wide[fact].get(part, pd.Series(np.nan, index=names)) for fact in ("price", "sources"))
+            facts = ("price", "sources", "tier")
+            price, of, at = (wide[fact].get(part, pd.Series(np.nan, index=names)) for fact in facts)
             if (other := blend["instead"].get(part)) in wide["sources"]:
                 absent = of.isna()
-                price, of = (x.where(~absent, wide[fact][other]) for x, fact in ((price, "price"), (of, "sources")))
-            total, sources = total + parts * price, np.minimum(sources, of)
-        priced = pd.DataFrame({"price": (total / sum(mix.values())).round(9), "sources": sources})
+                price, of, at = (
+                    x.where(~absent, wide[fact][other]) for x, fact in zip((price, of, at), facts, strict=True)
+                )
+            total, sources, tier = total + parts * price, np.minimum(sources, of), np.maximum(tier, at)
+        priced = pd.DataFrame({"price": (total / sum(mix.values())).round(9), "sources": sources, "tier": tier})
         return priced.dropna(subset="price")
 
     def _believed(self, prices: pd.DataFrame, number: int) -> pd.Series:
@@ -230,8 +236,13 @@ class Plain:
                 case "confirmed_jump":
                     far = change.abs() > round(np.log(float(rule["bound"])), 9)
                     doubted |= far & (prices["sources"] < rule["confirming_sources"])
+                case "worse_tier":
+                    recent = [tiers for at, tiers in self.tiers if number - at <= rule["dates"]]
+                    if recent:
+                        doubted |= prices["tier"] > pd.concat(recent, axis=1).min(axis=1).reindex(prices.index)
                 case unknown:
                     raise ValueError(f"the outlier rule {unknown} is not written out here")
+        self.tiers = [*self.tiers[-60:], (number, prices["tier"])]
         return ~doubted
 
     def _tokens(self, day: date, known: pd.Timestamp) -> pd.Series:

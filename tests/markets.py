@@ -107,6 +107,7 @@ def _document(draw: Any, *, calendar: dict[str, Any], mix: str, fixed: bool) -> 
     open_days = [
         d for d in opening if d.isoweekday() in calendar["weekdays"] and (d - FIRST).days not in calendar["closed"]
     ]
+    carried = draw(st.sampled_from([1, 2, 5]))
     screens = draw(st.permutations(SCREENS))
     outliers = draw(
         st.permutations(
@@ -115,9 +116,10 @@ def _document(draw: Any, *, calendar: dict[str, Any], mix: str, fixed: bool) -> 
                 f'rule = "robust_z"\ncutoff = {draw(st.sampled_from(["5", "2.5"]))}\n'
                 f"floor = {draw(st.sampled_from(['0.11', '0.013']))}\nconfirming_sources = 2",
                 'rule = "confirmed_jump"\nbound = 1.57\nconfirming_sources = 2',
+                f'rule = "worse_tier"\ndates = {min(carried, draw(st.sampled_from([1, 2, 4])))}',
             ]
         )
-    )[: draw(st.integers(0, 3))]
+    )[: draw(st.integers(0, 4))]
     model_cap, vendor_cap = draw(st.sampled_from([("0.4", "0.6"), ("1", "1"), ("0.35", "0.55"), ("0.15", "0.4")]))
     formula = (
         'rule = "volume_weighted_mean"'
@@ -178,7 +180,7 @@ closes = 2026-12-31
 max_days_unseen = {draw(st.sampled_from([9, 3, 1, 30]))}
 rates = "ecb"
 max_rate_age_days = {draw(st.sampled_from([1, 2, 5]))}
-carry_dates = {draw(st.sampled_from([1, 2, 5]))}
+carry_dates = {carried}
 
 [[inputs.prices]]
 source = "alpha"

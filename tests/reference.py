@@ -459,6 +459,15 @@ class Reference:
                 middle = lower_median(logs.values())
                 spread = 1.4826 * lower_median(abs(x - middle) for x in logs.values())
                 bound = float(rule["cutoff"]) * max(spread, float(rule["floor"]) * 1e9)
+            if rule["rule"] == "worse_tier":
+                recent = self.earlier(day, reach=rule["dates"])
+                for constituent, facts in self.prices(day).items():
+                    tiers = [
+                        self.prices(at)[constituent]["source_tier"] for at in recent if constituent in self.prices(at)
+                    ]
+                    if tiers and facts["source_tier"] > min(tiers):
+                        found.setdefault(constituent, "worse_tier")
+                continue
             for constituent, x in logs.items():
                 alone = self.prices(day)[constituent]["sources"] < rule.get("confirming_sources", 0)
                 if rule["rule"] == "fixed_cutoff":

@@ -15,10 +15,10 @@ from tokenindex.store import shipped
 
 TIX = (shipped("methodology") / "tix" / "1.0.0.toml").read_bytes()
 FROZEN = {
-    "anthropic-output/1.0.0": "32e42e5cd3b6a4ed0f41b3d1c60ce460ebdc5e0bd4d372a1e968d099c97461b2",
-    "tix/1.0.0": "551abb06ee0161bb3ca2d2a0076ae6af3fbc956b2f23b50a88a9e6f743702458",
-    "tix-cn/1.0.0": "2a9df76a5128dfc5aff8015f975db6fabe5dbc73c4140df2a7674d57fdd75d72",
-    "tix-level/1.0.0": "9e8db1d09472fe93aaaae9c28ecf2dc5c0942b54228b9fbfdabeee9fd1f845c3",
+    "anthropic-output/1.0.0": "f9bbe259215e283a502ab2ff2cd4978e50439d4487a995429f495d01af9a8ed5",
+    "tix/1.0.0": "a605f8a561b88bf353a6ac2395db713dcd83357b770e3d2d148a5d1adc1d09e0",
+    "tix-cn/1.0.0": "24dd79e1f92293cc886f375438c2a31fa2eaba8743712667c745e42efbef1140",
+    "tix-level/1.0.0": "7812c25aeca67e6252e792764e32307557578ee3c0a58dbb982c9de6dc1e2a48",
 }
 
 

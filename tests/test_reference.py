@@ -255,7 +255,7 @@ EXPECTED_STATES = (
     *("basket: minimums 1", "basket: minimums 2", "basket: carry_forward 2", "basket: carry_forward 3"),
     *("basket: no_fixing 2", "basket: no_fixing 4", "mean: minimums", "mean: carry_forward", "mean: no_fixing"),
     *("carried constituent", "outlier in use of an older price", "two baskets", "a basket skipped"),
-    *("outlier: fixed_cutoff", "outlier: robust_z", "outlier: unconfirmed_jump"),
+    *("outlier: fixed_cutoff", "outlier: robust_z", "outlier: unconfirmed_jump", "outlier: worse_tier"),
     *("model cap binds", "vendor cap binds", "more candidates than places", "imputed", "several quotes"),
     *("elementary: None", "elementary: not_quoted", "elementary: sources_disagree", "elementary: incomplete_offer"),
     *("elementary: held", "row: unconfirmed_jump", "row: unit_factor"),

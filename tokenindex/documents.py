@@ -168,6 +168,7 @@ def _typed(found: Any, wanted: Any, *, where: str) -> Any:
 
 
 _EXPECTED: Final = {
+    "[[outliers]] dates": "at most carry_dates of [inputs]",
     "[[waterfall]]": "minimums first, then at most one carry_forward, then no_fixing as the last rung",
     "[publication] price_decimals": "0 to 9",
     "[publication] level_decimals": "0 to 9",
@@ -221,6 +222,7 @@ def _checked(m: Methodology, *, where: str) -> Methodology:
         ("[inputs] prices tier", [p.tier for p in m.inputs.prices], all(p.tier in (1, 2, 3) for p in m.inputs.prices)),
         ("[inputs] prices", "no source", bool(m.inputs.prices)),
         ("[inputs] carry_dates", m.inputs.carry_dates, 1 <= m.inputs.carry_dates <= 3660),
+        ("[[outliers]] dates", [o.dates for o in m.outliers], all(o.dates <= m.inputs.carry_dates for o in m.outliers)),
         ("[inputs] max_days_unseen", m.inputs.max_days_unseen, 0 <= m.inputs.max_days_unseen <= 3660),
         ("[inputs] max_rate_age_days", m.inputs.max_rate_age_days, 0 <= m.inputs.max_rate_age_days <= 3660),
         ("[volumes] window_days", m.volumes.window_days, m.volumes.window_days <= 3660),

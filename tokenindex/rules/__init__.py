@@ -27,7 +27,7 @@ from .guards import (
     unit_factor,
     vat_factor,
 )
-from .outliers import confirmed_jump, fixed_cutoff, robust_z
+from .outliers import confirmed_jump, fixed_cutoff, robust_z, worse_tier
 from .screens import date_kind, not_alias, positive_price, price_bounds, region
 from .waterfall import carry_forward, minimums, no_fixing
 
@@ -55,7 +55,12 @@ RULES: Final[dict[str, dict[str, Callable[..., Any]]]] = {
         "region": region,
     },
     "consolidation": {"tiered_lower_median": tiered_lower_median},
-    "outlier": {"robust_z": robust_z, "fixed_cutoff": fixed_cutoff, "confirmed_jump": confirmed_jump},
+    "outlier": {
+        "confirmed_jump": confirmed_jump,
+        "fixed_cutoff": fixed_cutoff,
+        "robust_z": robust_z,
+        "worse_tier": worse_tier,
+    },
     "formula": {"fixed_basket": fixed_basket, "volume_weighted_mean": volume_weighted_mean},
     "waterfall": {"minimums": minimums, "carry_forward": carry_forward, "no_fixing": no_fixing},
 }

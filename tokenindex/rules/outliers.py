@@ -24,10 +24,14 @@ MAD_TO_SIGMA = Fraction(14826, 10000)
 
 @dataclass(frozen=True)
 class Outlier:
-    """A reason code, and the expression that is true where it applies; grouped over ``i``, the fixing date."""
+    """A reason code, and the expression that is true where it applies; grouped over ``i``, the fixing date.
+
+    `dates` is the number of fixing dates that it looks back over.
+    """
 
     reason: str
     applies: pl.Expr
+    dates: int = 0
 
 
 def _log_nano(factor: Decimal) -> int:
@@ -83,3 +87,21 @@ def confirmed_jump(*, bound: Decimal, confirming_sources: int) -> Outlier:
         raise ValueError("bound must be above 1")
     far = pl.col("log_relative").abs() > _log_nano(bound)
     return Outlier("unconfirmed_jump", far & _unconfirmed(confirming_sources))
+
+
+def worse_tier(*, dates: int) -> Outlier:
+    """Hold a price of a worse source tier than the best of the last `dates` fixing dates.
+
+    :math:`τ_t > \\min(τ_{t-n}, …, τ_{t-1})` with :math:`τ` the source tier of the constituent's price. A price list that is
+    not looked at for some days says nothing of prices: its constituents keep theirs, and do not take those of hosts.
+
+    Parameters
+    ----------
+    dates : int
+        At least 1, and at most `inputs.carry_dates`: afterwards there is no price to keep.
+    """
+    if dates < 1:
+        raise ValueError("dates must be at least 1")
+    tier = pl.when(pl.col("price").is_not_null()).then("source_tier")
+    best = tier.rolling_min(window_size=dates + 1, min_samples=1).over("code")
+    return Outlier("worse_tier", tier > best, dates)
