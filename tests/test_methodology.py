@@ -38,7 +38,7 @@ def test_the_prose_holds_no_number_of_the_document() -> None:
     ("old", "new", "words"),
     [
         (b"agreement = 0.02", b"agrement = 0.02", ["[consolidation]", "'agrement'", "did you mean 'agreement'"]),
-        (b'rule = "robust_z"', b'rule = "robustz"', ["[[outliers]] 2", "'robustz'", "did you mean 'robust_z'"]),
+        (b'rule = "robust_z"', b'rule = "robustz"', ["[[outliers]] 3", "'robustz'", "did you mean 'robust_z'"]),
         (b'rule = "robust_z"\n', b"", ["no rule is named", "fixed_cutoff"]),
         (b"notional = 10_000_000", b"", ["[formula]", "missing notional", "no defaults"]),
         (b"tier = 3", b'tier = "3"', ["prices 6 tier", "'3' is a str"]),
