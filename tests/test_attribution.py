@@ -6,9 +6,11 @@ import itertools
 from datetime import date, timedelta
 from decimal import Decimal
 
+import polars as pl
 import pytest
 
 import tokenindex as ti
+from tokenindex.attribution import EFFECTS
 from tokenindex.errors import DeterminationError
 
 JUNE = [date(2026, 6, 1) + timedelta(days=k) for k in range(30)]
@@ -51,3 +53,39 @@ def test_a_date_without_a_figure_is_refused() -> None:
     found = ti.determine(HOME.methodology("tix", JUNE[-1]), INPUTS, dates=days, known_at=HOME.known_at)
     with pytest.raises(DeterminationError, match="2026-05-31"):
         ti.contributions(found, start=days[0], end=days[1])
+
+
+def test_exchange_rates_are_told_from_prices() -> None:
+    """On 11 June no list price of a Chinese model moved; the yuan did, and every price in dollars moved by it."""
+    found = ti.determine(HOME.methodology("tix-cn", JUNE[-1]), INPUTS, dates=JUNE, known_at=HOME.known_at)
+    start, end = date(2026, 6, 10), date(2026, 6, 11)
+    frame = ti.contributions(found, start=start, end=end)
+    members = frame.filter(frame["constituent"] != "(rounding)")
+    assert (members["price_effect"] == 0).all()
+    assert members["fx_effect"].sum() == pytest.approx(Decimal("1.3271"), abs=Decimal("0.0001"))
+    rates = {
+        day: found.observations_on(day).filter(pl.col("currency") == "USD")["rate"].drop_nulls()[0]
+        for day in (start, end)
+    }
+    level = found.fixing(start)["level"]
+    # every observation is in dollars: the whole basket moves as the dollar does
+    assert members["fx_effect"].sum() == pytest.approx(level * (rates[end] / rates[start] - 1), abs=Decimal("0.001"))
+
+
+def test_vendors_add_up_to_what_their_constituents_do() -> None:
+    found = ti.determine(HOME.methodology("tix-level", JUNE[-1]), INPUTS, dates=JUNE, known_at=HOME.known_at)
+    dates = {"start": date(2026, 6, 2), "end": date(2026, 6, 3)}
+    alone, together = (ti.contributions(found, **dates, by=by) for by in ("constituent", "vendor"))
+    sums = alone.filter(alone["vendor"] != "").group_by("vendor").agg(pl.col(EFFECTS).sum())
+    assert sums.sort("vendor").equals(
+        together.filter(together["vendor"] != "(rounding)").select(sums.columns).sort("vendor")
+    )
+    assert (alone["entry_effect"].sum(), alone["exit_effect"].sum()) == (Decimal("0.000010525"), Decimal("0.000287879"))
+    entered = alone.filter(alone["entry_effect"] != 0)
+    assert (entered.select("price_effect", "mix_effect", "exit_effect") == 0).to_numpy().all()
+
+
+def test_contributions_by_something_else_are_refused() -> None:
+    found = ti.determine(HOME.methodology("tix", JUNE[-1]), INPUTS, dates=JUNE[:2], known_at=HOME.known_at)
+    with pytest.raises(DeterminationError, match="by 'host'"):
+        ti.contributions(found, start=JUNE[0], end=JUNE[1], by="host")

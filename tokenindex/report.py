@@ -189,11 +189,16 @@ def moved_text(found: Determination, dates: list[date]) -> tuple[str, Any]:
         return f"what moved it since {dates[0]}: {why}", None
     moved = [r for r in frame.iter_rows(named=True) if r["contribution"]]
     rows = [
-        [r["constituent"], *(f"{r[k]:.9f}" for k in ("price_effect", "mix_effect", "contribution"))] for r in moved[:12]
+        [r["constituent"], *(f"{r[k]:.9f}" for k in ("price_effect", "fx_effect", "mix_effect", "contribution"))]
+        for r in moved[:12]
     ]
     head = f"what moved it since {dates[0]}" + ("" if moved else ": nothing")
     more = f"\nand {len(moved) - 12} more" if len(moved) > 12 else ""
-    body = "\n" + columns(("constituent", "by price", "by mix", "together"), rows) + more if moved else ""
+    body = (
+        "\n" + columns(("constituent", "by price", "by rates", "by mix", "with entry and exit"), rows) + more
+        if moved
+        else ""
+    )
     return head + body, moved
 
 
