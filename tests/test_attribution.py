@@ -63,13 +63,15 @@ def test_exchange_rates_are_told_from_prices() -> None:
     members = frame.filter(frame["constituent"] != "(rounding)")
     assert (members["price_effect"] == 0).all()
     assert members["fx_effect"].sum() == pytest.approx(Decimal("1.3271"), abs=Decimal("0.0001"))
-    rates = {
-        day: found.observations_on(day).filter(pl.col("currency") == "USD")["rate"].drop_nulls()[0]
-        for day in (start, end)
-    }
-    level = found.fixing(start)["level"]
-    # every observation is in dollars: the whole basket moves as the dollar does
-    assert members["fx_effect"].sum() == pytest.approx(level * (rates[end] / rates[start] - 1), abs=Decimal("0.001"))
+    carried = found.constituents_on(end).filter(pl.col("used_date") < end)["constituent"].to_list()
+    assert carried == ["qwen/qwen3.5-397b-a17b"]  # its price is of the day before, in the yuan of then
+    assert members.filter(pl.col("fx_effect") == 0)["constituent"].to_list() == carried
+    dollars = {day: found.observations_on(day).filter(pl.col("currency") == "USD") for day in (start, end)}
+    change = dollars[end]["rate"].drop_nulls()[0] / dollars[start]["rate"].drop_nulls()[0]
+    prices = [
+        found.constituents_on(day).filter(constituent="moonshotai/kimi-k2.6")["used_price"][0] for day in (start, end)
+    ]
+    assert prices[1] / prices[0] == pytest.approx(change, abs=Decimal("1e-7"))
 
 
 def test_vendors_add_up_to_what_their_constituents_do() -> None:
