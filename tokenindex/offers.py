@@ -6,8 +6,8 @@ whose quotes do not cover every prompt and every hour of the workload has no pri
 Among the tokens of a component a share :math:`w_L` is used with prompts of length :math:`L`. A quote for prompts longer
 than :math:`a` and up to :math:`b` serves :math:`\\sum_{a < L ≤ b} w_L` of them; a marginal one, which is paid for the
 tokens between :math:`a` and :math:`b` alone, :math:`\\sum_L w_L (\\min(L, b) - \\min(L, a)) / L`. A quote for some hours
-serves their part of a day of 24 hours on the clock of its own zone, and the quote without hours beside it the rest. Quotes of which two serve the same prompt or hour make no
-price: what is served twice would hide what is not served at all.
+serves their part of a day of 24 hours on the clock of its own zone, and the quote without hours beside it the rest. Where
+two quotes serve the same prompt or hour there is no price: what is served twice would hide what is not served at all.
 """
 
 from __future__ import annotations
