@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokenindex.adapters import Capture, adapter
-from tokenindex.changes import AMOUNT_MAX, RATIO_MAX, Changes
+from tokenindex.changes import AMOUNT_MAX, PANEL, RATIO_MAX, Changes, _spread
 from tokenindex.cli import main
 from tokenindex.determination import Determination, determine
 from tokenindex.documents import load
@@ -203,6 +203,37 @@ def test_about_the_exchange_rate(rows: list[dict[str, Any]], expected: list[tupl
     assert findings(inputs, FX) == noted("currency_factor", *expected)
     unknown = [row | {"known_at": at(9)} for row in frame]  # the rate was not known on the day of the change
     assert findings(world([*before, *rows], rates=RATES.frame(unknown)), FX) == []
+
+
+def test_a_rate_over_another_base_that_is_known_later_changes_nothing() -> None:
+    """The base with the first name in the alphabet must not take the place of the one that was there."""
+
+    def told(base: str, day: float, **quotes: str) -> list[dict[str, Any]]:
+        common = {"source": "ecb", "base": base, "rate_date": at(day).date(), "known_at": at(day)}
+        return [common | {"quote": q, "rate": Decimal(r), "capture": "", "locator": ""} for q, r in quotes.items()]
+
+    early, rows = told("EUR", 0, USD="1.25", CNY="9.00"), [price(1, "1"), price(5, "7.2")]
+    late = told("AUD", 20, USD="0.65") + told("CNY", 20, USD="0.14")
+    for rates in (early, early + late):
+        assert findings(world(rows, rates=RATES.frame(rates)), FX) == noted("currency_factor", ("input", 5))
+
+
+def test_a_currency_is_not_taken_for_itself() -> None:
+    """A small change of a price in CNY lies within the tolerance of one CNY per CNY."""
+    frame = [
+        {"source": "ecb", "base": "EUR", "quote": q, "rate_date": date(2026, 3, 1), "rate": Decimal(r),
+         "known_at": at(0), "capture": "", "locator": ""}
+        for q, r in (("USD", "1.25"), ("CNY", "9.00"))
+    ]  # fmt: skip
+    rows = [price(1, "3", currency="CNY"), price(5, "3.1", currency="CNY")]
+    assert findings(world(rows, rates=RATES.frame(frame)), FX) == []
+
+
+def test_factors_at_the_bounds_do_not_wrap() -> None:
+    """One component times 7.2, the other from the smallest price to the largest: they did not move alike."""
+    panel = {f"{c}{was}": [10**15] for c in PANEL for was in ("", "_was")}
+    panel |= {"input": [72 * 10**14], "output": [AMOUNT_MAX], "output_was": [1]}
+    assert _spread(pl.DataFrame(panel, schema=dict.fromkeys(panel, pl.Int128)))[0] == RATIO_MAX
 
 
 @pytest.mark.parametrize(
@@ -415,6 +446,12 @@ def test_a_judgment_releases() -> None:
     lost = judged(line(7, "release", amount="91"))
     assert findings(inputs, JUMP, judgments=lost) == one(None, None)
     assert len(unmatched(replace(inputs, judgments=lost))) == 1
+
+
+def test_a_judgment_of_a_price_that_was_never_in_force_concerns_no_other() -> None:
+    """The 30 since day 4 is known on day 20 only, when the 3 of day 5 stands: in the order of dates it lies between."""
+    inputs = world([price(0, "3"), price(4, "30", known_at=at(20)), price(5, "3")], {"models.dev": [0, 5]})
+    assert findings(inputs, JUMP, judgments=judged(line(21, "hold", amount="30", since=4))) == []
 
 
 def test_a_judgment_holds_what_no_rule_would() -> None:

@@ -491,6 +491,28 @@ BY_HOUR_AND_LENGTH = {
         ({"time_from": "12:00:00", "time_to": "20:00:00"}, "1"),
         None,
     ),
+    # 24 hours together, yet nothing is said of the time from 18:00 on
+    "an overlap as long as the gap": (
+        ({"time_from": "00:00:00", "time_to": "12:00:00"}, "1"),
+        ({"time_from": "06:00:00", "time_to": "18:00:00"}, "3"),
+        None,
+    ),
+    "an overlap past midnight": (
+        ({}, "2"),
+        ({"time_from": "22:00:00", "time_to": "02:00:00"}, "1"),
+        ({"time_from": "01:00:00", "time_to": "03:00:00"}, "1"),
+        None,
+    ),
+    "windows that meet": (
+        ({"time_from": "18:00:00", "time_to": "06:00:00"}, "1"),
+        ({"time_from": "06:00:00", "time_to": "18:00:00"}, "3"),
+        2_000_000_000,
+    ),
+    "a window of a whole day": (({}, "2"), ({"time_from": "08:00:00", "time_to": "08:00:00"}, "4"), 4_000_000_000),
+    # short prompts have two prices, long ones none
+    "brackets that overlap": (({"context_to": 3000}, "1"), ({"context_from": 500, "context_to": 2000}, "9"), None),
+    "a bracket beside a price for every length": (({}, "1"), ({"context_from": 2000}, "9"), None),
+    "a price for every length from two lengths on": (({}, "1"), ({"context_from": 500}, "9"), None),
 }
 
 
@@ -507,6 +529,18 @@ def test_one_price_out_of_hours_and_lengths(case: str) -> None:
     agreed(text, rows, [5])
     assert (elementary["price"] and nano(elementary["price"])) == expected
     assert elementary["excluded_by"] == (None if expected else "incomplete_offer")
+
+
+@pytest.mark.parametrize("zone", ["UTC", None])
+def test_hours_on_two_clocks_have_no_price(zone: str | None) -> None:
+    """One window named on the clocks of two zones would count twice, and take its hours from the rest of the day."""
+    rows = small_inputs({"x": 1000})
+    morning = {"time_from": "09:00:00", "time_to": "12:00:00", **SHANGHAI}
+    same = {"time_from": "01:00:00", "time_to": "04:00:00", "time_zone": zone}
+    quotes = (({}, "2"), (morning, "4"), (same, "4"))
+    rows["observations"] = [{**quote("x", price, -5), **facts} for facts, price in quotes]
+    found = determine(load(SMALL.encode(), where="SMALL"), library_inputs(rows), dates=[on(5)], known_at=None)
+    assert found.elementary_on(on(5))["excluded_by"].to_list() == ["incomplete_offer"]
 
 
 def test_caps_without_room() -> None:

@@ -69,7 +69,7 @@ class Changes:
         if self.sellers is not None:
             rows = rows.join(self.sellers, on=SELLER, how="semi", maintain_order="left")
         rows = rows.with_columns(begin=self._enters("valid_from"))
-        rows = self._ended(rows.with_columns(price=_amount()))
+        rows = self._ended(rows.with_columns(price=amount()))
         same = [pl.col(c).eq_missing(pl.col(c).shift(1)) for c in ("quote", "price", "currency", "alias_of")]
         first = pl.col(
             "begin", "source", "currency", "alias_of", "price", "known_at", "date_kind", "valid_from", "quote"
@@ -262,17 +262,23 @@ class Changes:
             enters=self._enters("day"), nano=pl.col("rate").to_physical().cast(pl.Int64).cast(pl.Int128)
         )
         seen = seen.filter((pl.col("known_at") <= self._last) & (pl.col("enters") <= self.until))
-        base = seen["base"].min() if len(seen) else currency
-        legs = seen.filter(pl.col("base") == base).sort("enters", "rate_date", "known_at", "nano")
-        legs = legs.select("enters", leg="quote", nano="nano")
+        ratios = [self._rate(named, seen.filter(base=base), currency, base=base) for base in sorted(set(seen["base"]))]
+        nothing = pl.repeat(None, len(named), dtype=pl.Int128, eager=True)
+        # the first base that gave a rate by then: one that is known later must not take the place of another
+        return pl.select(pl.coalesce(*ratios, nothing).alias(f"rate_{currency}"))
+
+    def _rate(self, named: pl.DataFrame, seen: pl.DataFrame, currency: str, *, base: str) -> pl.Series:
+        """Return the ratio by the rates `seen` of one base; null for a price in `currency`: it is not taken for itself."""
+        legs = seen.sort("enters", "rate_date", "known_at", "nano").select("enters", leg="quote", nano="nano")
         worth = []
         for leg in (pl.lit(currency), pl.col("currency")):
             asked = named.select("k", "begin", leg=leg).sort("begin")
             last = asked.join_asof(legs, left_on="begin", right_on="enters", by="leg", check_sortedness=False)
             one = pl.when(pl.col("leg") == base).then(pl.lit(NANO, dtype=pl.Int128)).otherwise("nano")
             worth.append(last.sort("k").select(one).to_series())
-        pair = pl.DataFrame({"theirs": worth[0], "own": worth[1]})
-        return pair.select(ratio(pl.col("theirs"), pl.col("own")).alias(f"rate_{currency}"))
+        pair = pl.DataFrame({"theirs": worth[0], "own": worth[1], "currency": named["currency"]})
+        other = pl.col("currency") != currency
+        return pair.select(pl.when(other).then(ratio(pl.col("theirs"), pl.col("own")))).to_series()
 
     def confirmed(self, asked: pl.DataFrame, *, sources: int, tolerance: int, days: int) -> pl.DataFrame:
         """Return ``k, second_source, second_day`` of the changes `asked` about: when each was confirmed while in force.
@@ -334,7 +340,7 @@ class Changes:
         return found.select("k", theirs="price", source="source", begin="begin")
 
 
-def _amount() -> pl.Expr:
+def amount() -> pl.Expr:
     """Return the price in whole 1e-15 per million tokens, half-even; null where it is withdrawn or below zero."""
     factor = pl.col("unit").replace_strict({u: f.numerator for u, f in PER_MTOK.items()}, return_dtype=pl.Int128)
     raw = pl.col("price").to_physical().cast(pl.Int128)
@@ -360,7 +366,8 @@ def _spread(panel: pl.DataFrame) -> pl.Series:
     both = {c: (pl.col(c) > 0) & (pl.col(f"{c}_was") > 0) for c in PANEL}
     bounded = {c: pl.col(c).clip(0, RATIO_MAX * 10**7) * NANO for c in PANEL}
     factors = panel.select(
-        pl.when(both[c]).then(divide_columns(bounded[c], pl.col(f"{c}_was"))).alias(c) for c in PANEL
+        pl.when(both[c]).then(divide_columns(bounded[c], pl.col(f"{c}_was")).clip(0, AMOUNT_MAX)).alias(c)
+        for c in PANEL
     )
     ends = factors.select(high=pl.max_horizontal(PANEL), low=pl.min_horizontal(PANEL))
     return ends.select(ratio(pl.col("high"), pl.col("low"))).to_series()

@@ -17,7 +17,7 @@ from typing import Final
 
 import polars as pl
 
-from .changes import Changes, last_of, ratio
+from .changes import Changes, amount, last_of, ratio
 from .errors import DeterminationError
 from .exact import NANO, divide_columns, money, rescale
 from .methodology import Methodology
@@ -173,12 +173,14 @@ def _judged(changes: Changes) -> pl.DataFrame:
         return _NOT_JUDGED
     known = judgments.filter((pl.col("known_at") <= (changes.known_at or changes.until)) & (since <= changes.until))
     known = known.with_columns(cause=pl.format("{} ({})", "reason", "decided_by"))
-    rows = changes.inputs.quotes.select("row", *_CONCERNS).join(
+    rows = changes.inputs.quotes.select("row", *_CONCERNS, said=amount()).join(
         known.select(*_CONCERNS, "decision", "cause", since=since), on=_CONCERNS
     )
     rows = rows.with_columns(pl.col("row").cast(pl.Int64)).sort("row")
-    spans = changes.bare.select("k", "begin", "end", "last_row", first="row")
+    spans = changes.bare.select("k", "begin", "end", "last_row", stood="price", first="row")
     at = rows.join_asof(spans, left_on="row", right_on="first")
+    # a row that was replaced before it was in force may lie between two that say another price
+    at = at.filter(pl.col("said") == pl.col("stood"))
     inside = (pl.col("row") <= pl.col("last_row")) & (pl.col("end").is_null() | (pl.col("since") < pl.col("end")))
     found = at.filter(inside).select("k", "decision", "cause", since=pl.max_horizontal("since", "begin"))
     return found.unique(maintain_order=True)

@@ -6,7 +6,8 @@ whose quotes do not cover every prompt and every hour of the workload has no pri
 Among the tokens of a component a share :math:`w_L` is used with prompts of length :math:`L`. A quote for prompts longer
 than :math:`a` and up to :math:`b` serves :math:`\\sum_{a < L ≤ b} w_L` of them; a marginal one, which is paid for the
 tokens between :math:`a` and :math:`b` alone, :math:`\\sum_L w_L (\\min(L, b) - \\min(L, a)) / L`. A quote for some hours
-serves their part of a day of 24 hours on the clock of its own zone, and the quote without hours beside it the rest.
+serves their part of a day of 24 hours on the clock of its own zone, and the quote without hours beside it the rest. Where
+two quotes serve the same prompt or hour there is no price: what is served twice would hide what is not served at all.
 """
 
 from __future__ import annotations
@@ -43,10 +44,17 @@ def seconds(clock: str) -> pl.Expr:
     return part[0] * 3600 + part[3] * 60 + part[6]
 
 
+def _length() -> pl.Expr:
+    """Return the seconds of a window; one that ends when it begins is a whole day."""
+    return (seconds("time_to") - seconds("time_from") - 1) % DAY + 1
+
+
 def alone(rows: pl.DataFrame, workload: Workload) -> pl.Series:
-    """Return whether a row is the whole of its offer: it serves every prompt, and nothing is quoted by the hour."""
-    hourly = rows.filter(pl.col("time_from").is_not_null())["offer"].unique()
-    return rows.select((pl.col("reach") == workload.whole) & ~pl.col("offer").is_in(hourly.implode())).to_series()
+    """Return whether a row is the whole of its offer: it serves every prompt, with no bracket and no hours beside it."""
+    hourly = rows.filter(pl.col("time_from").is_not_null()).select("offer")
+    several = rows.select("offer", "context_from").unique().filter(pl.col("offer").is_duplicated()).select("offer")
+    apart = pl.concat([hourly, several])["offer"].unique()
+    return rows.select((pl.col("reach") == workload.whole) & ~pl.col("offer").is_in(apart.implode())).to_series()
 
 
 def evaluate(quotes: pl.DataFrame, workload: Workload) -> pl.DataFrame:
@@ -55,16 +63,17 @@ def evaluate(quotes: pl.DataFrame, workload: Workload) -> pl.DataFrame:
     Parameters
     ----------
     quotes : DataFrame
-        ``quote`` (number of piece and component), ``offer, source, source_tier, held, context_from, time_from, time_to,
-        reach, standard_price``.
+        ``quote`` (number of piece and component), ``offer, source, source_tier, held, context_from, context_to, time_from,
+        time_to, time_zone, reach, standard_price``.
 
     Returns
     -------
     DataFrame
-        ``quote, source, source_tier, held, standard_price``: rounded half-even in nano, null where something is held or
-        not covered.
+        ``quote, source, source_tier, held, standard_price``: rounded half-even in nano, null where something is held, not
+        covered or quoted twice.
     """
-    hours = (seconds("time_to") - seconds("time_from")) % DAY
+    hours = _length()
+    torn = _overlapping(quotes)
     beside = hours.sum().over("quote", "offer", "context_from")
     parts = quotes.with_columns(reach=pl.col("reach").cast(pl.Int128), seconds=pl.coalesce(hours, DAY - beside))
     served = pl.col("reach") * pl.col("seconds")
@@ -75,7 +84,27 @@ def evaluate(quotes: pl.DataFrame, workload: Workload) -> pl.DataFrame:
         paid=(served * pl.col("standard_price")).sum(),
         least=pl.col("seconds").min(),
     )
+    offers = offers.join(torn, on=["quote", "offer"], how="left", maintain_order="left")
     whole = pl.lit(workload.whole * DAY, dtype=pl.Int128)
     price = divide_columns(pl.col("paid"), whole).cast(pl.Int64)
-    covered = (pl.col("served") == whole) & (pl.col("least") >= 0) & ~pl.col("held")
+    covered = (pl.col("served") == whole) & (pl.col("least") >= 0) & ~pl.col("held") & pl.col("torn").is_null()
     return offers.select("quote", "source", "source_tier", "held", standard_price=pl.when(covered).then(price))
+
+
+def _overlapping(quotes: pl.DataFrame) -> pl.DataFrame:
+    """Return ``quote, offer, torn`` of the offers of which two quotes serve the same prompt or hour.
+
+    What is served twice would make up for what is not served at all. Windows on the clocks of two zones are taken for
+    overlapping: they meet on some days and not on others.
+    """
+    offer = ["quote", "offer"]
+    start, last = seconds("time_from"), pl.col("context_to").fill_null(10**18).max()
+    windows = quotes.drop_nulls("time_from").with_columns(start=start, length=_length())
+    windows = windows.sort(*offer, "context_from", "start")
+    place = [*offer, "context_from"]
+    following = pl.col("start").shift(-1).over(place).fill_null(pl.col("start").first().over(place) + DAY)
+    zones = pl.col("time_zone").fill_null("").n_unique().over(offer) > 1
+    hours = windows.filter((pl.col("start") + pl.col("length") > following) | zones)
+    ladder = quotes.group_by(place).agg(last=last).sort(place)
+    rungs = ladder.filter(pl.col("last") > pl.col("context_from").shift(-1).over(offer))
+    return pl.concat([hours.select(offer), rungs.select(offer)]).unique().with_columns(torn=True)

@@ -37,6 +37,7 @@ SCREENED = (
     "marginal",
     "time_from",
     "time_to",
+    "time_zone",
     "alias_of",
     "price",
     "unit",
