@@ -105,4 +105,4 @@ def _sorted_out(long: pl.DataFrame, rows: Rows, *, empty: bool) -> Parsed:
     return Parsed(rates=RATES.conform(rates), rejects=pl.concat([rows.rejects(), *rejects]))
 
 
-ADAPTER: Final = Adapter("ecb", "1", parse, ("RATES",))
+ADAPTER: Final = Adapter("ecb", "2", parse, ("RATES",))

@@ -131,4 +131,4 @@ def _day(fields: dict[str, Any]) -> date:
     return start.date()
 
 
-ADAPTER: Final = Adapter("focus", "1", parse, ("VOLUMES",))
+ADAPTER: Final = Adapter("focus", "2", parse, ("VOLUMES",))

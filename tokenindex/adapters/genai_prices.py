@@ -263,4 +263,4 @@ def _carried_price(price: Any) -> Any:
     return {"base": str(price.base), "tiers": tiers}
 
 
-ADAPTER: Final = Adapter("genai-prices", "1", parse, ("OBSERVATIONS", "SIGHTINGS"))
+ADAPTER: Final = Adapter("genai-prices", "2", parse, ("OBSERVATIONS", "SIGHTINGS"))

@@ -166,4 +166,4 @@ def _slot(key: str) -> _Slot | None:
     return component + ("_1h" if match["hour"] else ""), _TIERS[match["tier"]], start
 
 
-ADAPTER: Final = Adapter("litellm", "1", parse, ("OBSERVATIONS", "SIGHTINGS"))
+ADAPTER: Final = Adapter("litellm", "2", parse, ("OBSERVATIONS", "SIGHTINGS"))

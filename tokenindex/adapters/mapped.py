@@ -268,4 +268,4 @@ class _Sheet:
         return None
 
 
-ADAPTER: Final = Adapter("mapped", "1", parse, ("OBSERVATIONS", "SIGHTINGS"))
+ADAPTER: Final = Adapter("mapped", "2", parse, ("OBSERVATIONS", "SIGHTINGS"))

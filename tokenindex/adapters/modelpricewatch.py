@@ -196,4 +196,4 @@ def _sightings(rows: Rows, looks: list[_Look], *, seen: bool) -> pl.DataFrame:
     return SIGHTINGS.frame(sightings)
 
 
-ADAPTER: Final = Adapter("modelpricewatch", "1", parse, ("OBSERVATIONS", "SIGHTINGS"))
+ADAPTER: Final = Adapter("modelpricewatch", "2", parse, ("OBSERVATIONS", "SIGHTINGS"))

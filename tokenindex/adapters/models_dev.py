@@ -190,4 +190,4 @@ def _quotes(rows: Rows, table: object, at: str, context_from: object) -> list[tu
     return rows.quotes(table, names=_COMPONENTS, ignored=_NO_TOKEN_PRICE, at=at, context_from=context_from)
 
 
-ADAPTER: Final = Adapter("models-dev", "1", parse, ("OBSERVATIONS", "SIGHTINGS"))
+ADAPTER: Final = Adapter("models-dev", "2", parse, ("OBSERVATIONS", "SIGHTINGS"))

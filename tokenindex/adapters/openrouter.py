@@ -188,5 +188,5 @@ def _count(found: object) -> int | None:
     return number if (number := int(found)) <= TOKENS_MAX else None
 
 
-MODELS: Final = Adapter("openrouter-models", "2", parse_models, ("OBSERVATIONS", "SIGHTINGS"))
-RANKINGS: Final = Adapter("openrouter-rankings", "1", parse_rankings, ("VOLUMES",))
+MODELS: Final = Adapter("openrouter-models", "3", parse_models, ("OBSERVATIONS", "SIGHTINGS"))
+RANKINGS: Final = Adapter("openrouter-rankings", "2", parse_rankings, ("VOLUMES",))

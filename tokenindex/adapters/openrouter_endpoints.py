@@ -188,4 +188,4 @@ def _share(rows: Rows, found: object, *, locator: str, per: int = 1) -> Decimal 
     return share
 
 
-ADAPTER: Final = Adapter("openrouter-endpoints", "1", parse, ("OBSERVATIONS", "SIGHTINGS"))
+ADAPTER: Final = Adapter("openrouter-endpoints", "2", parse, ("OBSERVATIONS", "SIGHTINGS"))

@@ -248,7 +248,7 @@ def parse_judgments(content: bytes, *, where: str) -> pl.DataFrame:
     return rows
 
 
-PRICES: Final = Adapter("prices", "1", parse_prices, ("OBSERVATIONS",))
-VOLUMES: Final = Adapter("volumes", "1", parse_volumes, ("VOLUMES",))
-SIGHTINGS: Final = Adapter("sightings", "1", parse_sightings, ("SIGHTINGS",))
-RATES: Final = Adapter("rates", "1", parse_rates, ("RATES",))
+PRICES: Final = Adapter("prices", "2", parse_prices, ("OBSERVATIONS",))
+VOLUMES: Final = Adapter("volumes", "2", parse_volumes, ("VOLUMES",))
+SIGHTINGS: Final = Adapter("sightings", "2", parse_sightings, ("SIGHTINGS",))
+RATES: Final = Adapter("rates", "2", parse_rates, ("RATES",))

@@ -99,4 +99,4 @@ def _add_day(tally: Tally, rows: list[_Share]) -> None:
         )
 
 
-ADAPTER: Final = Adapter("market-shares", "1", parse, ("VOLUMES",))
+ADAPTER: Final = Adapter("market-shares", "2", parse, ("VOLUMES",))

@@ -291,4 +291,4 @@ def _point(found: dict[str, Any], locator: str) -> Usage:
     )
 
 
-ADAPTER: Final = Adapter("otel-genai", "1", parse, ("VOLUMES",))
+ADAPTER: Final = Adapter("otel-genai", "2", parse, ("VOLUMES",))

@@ -151,5 +151,5 @@ def _request(tally: Tally, start: datetime, days: set[date], fields: dict[str, A
     return _used(tally, day, tokens, locator=place)
 
 
-AZURE: Final = Adapter("azure-trace", "1", parse_azure, ("VOLUMES",))
-MOONCAKE: Final = Adapter("mooncake-trace", "1", parse_mooncake, ("VOLUMES",))
+AZURE: Final = Adapter("azure-trace", "2", parse_azure, ("VOLUMES",))
+MOONCAKE: Final = Adapter("mooncake-trace", "2", parse_mooncake, ("VOLUMES",))
