@@ -116,8 +116,11 @@ def test_endpoints_of_several_models_one_answer_a_line() -> None:
     assert parsed.observations["service_tier"].to_list() == ["standard", "standard", "free"]
     with pytest.raises(InputDataError, match="the last line has no end"):
         read(content, "openrouter-endpoints")
-    with pytest.raises(InputDataError, match="line 3"):
-        read(content[:-3] + b"\r\n", "openrouter-endpoints")
+    with pytest.raises(InputDataError, match="line 1"):
+        read(content.replace(b"}\r", b"\r")[:-3] + b"\r\n", "openrouter-endpoints")
+    cut = read(content[:-3] + b"\r\n", "openrouter-endpoints")
+    assert reasons(cut) == [("line 3", "not_json")]
+    assert cut.observations["model"].to_list() == ["acme/one", "acme/one"]
 
 
 def test_a_cut_between_lines_never_moves_a_row() -> None:

@@ -563,7 +563,7 @@ def test_json_lines_and_csv_give_the_rows_of_the_array() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"a,b\n1,2\n", b'{"a": 1}', b'{"a": 1}\n{"b"\n', b'{"a": 1}\n{"b": 2}', b'{\n"a": 1\n}\n', b'"text"\n']
+    "content", [b"a,b\n1,2\n", b'{"a": 1}', b'{"a"\n{"b"\n', b'{"a": 1}\n{"b": 2}', b'{\n"a": 1\n}\n', b'"text"\n']
 )
 def test_what_is_no_list_of_records_is_a_typed_error(content: bytes) -> None:
     with pytest.raises(InputDataError):

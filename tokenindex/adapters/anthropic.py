@@ -119,5 +119,5 @@ def _cost(bucket: Bucket, result: dict[str, Any], locator: str) -> Usage:
     )
 
 
-USAGE: Final = Adapter("anthropic-usage", "1", parse_usage, ("VOLUMES",))
-COSTS: Final = Adapter("anthropic-costs", "1", parse_costs, ("VOLUMES",))
+USAGE: Final = Adapter("anthropic-usage", "2", parse_usage, ("VOLUMES",))
+COSTS: Final = Adapter("anthropic-costs", "2", parse_costs, ("VOLUMES",))

@@ -13,21 +13,18 @@ European Central Bank, "Euro foreign exchange reference rates", reuse permitted 
 
 from __future__ import annotations
 
-import io
-import struct
-import zipfile
-import zlib
 from datetime import time
 from typing import Final
 
 import polars as pl
 
 from ..exact import MONEY, RATE_MAX, SOURCE_MONEY
-from ..tables import RATES, REJECTS, UTC
+from ..tables import RATES, UTC
 from ..units import CURRENCIES
 from . import Adapter, Capture, Parsed
-from .reading import exact_decimals, load_csv, unreadable
-from .rows import rejected
+from .archives import unzipped
+from .reading import Csv, exact_decimals, load_csv, unreadable
+from .rows import Rows, rejected
 
 UNPACKED_MAX: Final = 32 * 2**20
 """Largest size of the unpacked CSV file, in bytes."""
@@ -43,7 +40,9 @@ def parse(content: bytes, capture: Capture) -> Parsed:
     InputDataError
         If the bytes are not such a file.
     """
-    wide = _wide(_csv(content, capture), capture)
+    rows, table = Rows(capture), load_csv(_csv(content, capture), capture)
+    rows.ragged(table)
+    wide = _wide(table, capture)
     day = pl.coalesce(
         pl.col("Date").str.to_date("%Y-%m-%d", strict=False), pl.col("Date").str.to_date("%d %B %Y", strict=False)
     )
@@ -54,38 +53,26 @@ def parse(content: bytes, capture: Capture) -> Parsed:
     long = long.filter(pl.col("text").ne_missing("N/A")).with_columns(
         capture=pl.lit(capture.sha256), locator=pl.format("line {}, {}", "line", "quote")
     )
-    return _sorted_out(_rated(long), wide, capture)
+    return _sorted_out(_rated(long), rows, empty=wide.is_empty())
 
 
 def _csv(content: bytes, capture: Capture) -> bytes:
     """Return the CSV bytes: the single member of a zip file, or the bytes themselves."""
     if not content.startswith(b"PK"):
         return content
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            names = archive.namelist()
-            if len(names) != 1:
-                raise unreadable(capture, f"the zip file has {len(names)} members", expected="one CSV file in a zip")
-            with archive.open(names[0]) as member:
-                found = member.read(UNPACKED_MAX + 1)
-    # a forged header makes zipfile fail in its number, name, password or compression handling
-    except (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, RuntimeError, ValueError) as wrong:
-        raise unreadable(capture, f"the zip file is broken: {wrong}", expected="a zip file") from None
-    if len(found) > UNPACKED_MAX:
-        raise unreadable(capture, f"it unpacks to more than {UNPACKED_MAX} bytes", expected="a smaller file")
-    return found
+    return next(iter(unzipped(content, capture, largest=UNPACKED_MAX).values()))
 
 
-def _wide(content: bytes, capture: Capture) -> pl.DataFrame:
+def _wide(table: Csv, capture: Capture) -> pl.DataFrame:
     """Return one row per day: its line, the text of its date, and one text column per currency."""
-    cells, lines = load_csv(content, capture)
+    cells = table.cells
     names = [name.strip() for name in cells.columns]
     named = {name: cells.columns[at] for at, name in enumerate(names) if name}
     if "Date" not in named or not CURRENCIES & named.keys() or len(named) != sum(map(bool, names)):
         found = f"the header is {','.join(names)[:80]!r}"
         raise unreadable(capture, found, expected="the columns Date, USD, …")
     stripped = cells.select(cells[raw].str.strip_chars().alias(name) for name, raw in named.items())
-    return stripped.with_columns(line=lines)
+    return stripped.with_columns(line=table.lines)
 
 
 def _rated(long: pl.DataFrame) -> pl.DataFrame:
@@ -96,7 +83,7 @@ def _rated(long: pl.DataFrame) -> pl.DataFrame:
     return long.with_columns(rate=rate.zip_with(fits.fill_null(False), pl.Series([None], dtype=MONEY)))
 
 
-def _sorted_out(long: pl.DataFrame, wide: pl.DataFrame, capture: Capture) -> Parsed:
+def _sorted_out(long: pl.DataFrame, rows: Rows, *, empty: bool) -> Parsed:
     dated, numeric = pl.col("rate_date").is_not_null(), pl.col("rate").is_not_null()
     unique = pl.struct("rate_date", "quote").is_unique()
     good = long.filter(dated & numeric).with_columns(unique=unique)
@@ -105,9 +92,9 @@ def _sorted_out(long: pl.DataFrame, wide: pl.DataFrame, capture: Capture) -> Par
         rejected(long.filter(dated & ~numeric), "not_a_rate", found="text"),
         rejected(good.filter(~pl.col("unique")), "repeats_another_row", found="text"),
     ]
-    if wide.is_empty():
-        nothing = {"reason": "empty_snapshot", "found": "", "capture": capture.sha256, "locator": ""}
-        rejects.append(REJECTS.frame([nothing]))
+    if empty and rows.rejects().is_empty():
+        rows.reject("empty_snapshot", "", locator="")
+    capture = rows.capture
     rates = good.filter("unique").with_columns(
         source=pl.lit(capture.source),
         base=pl.lit("EUR"),
@@ -115,7 +102,7 @@ def _sorted_out(long: pl.DataFrame, wide: pl.DataFrame, capture: Capture) -> Par
         reference=pl.lit(capture.reference, dtype=pl.String),
         licence=pl.lit(capture.licence, dtype=pl.String),
     )
-    return Parsed(rates=RATES.conform(rates), rejects=pl.concat(rejects))
+    return Parsed(rates=RATES.conform(rates), rejects=pl.concat([rows.rejects(), *rejects]))
 
 
-ADAPTER: Final = Adapter("ecb", "1", parse, ("RATES",))
+ADAPTER: Final = Adapter("ecb", "2", parse, ("RATES",))

@@ -7,7 +7,6 @@ source's vocabulary, and otherwise by its length, because the records of usage a
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
@@ -16,7 +15,7 @@ from typing import Any, Final
 
 from ..exact import TOKENS_MAX, rescale
 from ..units import CURRENCIES
-from .reading import in_utc, number, shown
+from .reading import in_utc, loads, shown
 
 SCALE: Final = 40
 """Decimals kept of an amount until the sum of its row is rounded: a binary float prints at most 17 digits."""
@@ -208,7 +207,7 @@ def nested(found: object) -> dict[str, Any]:
     """Return the object in a field, which a CSV export and some APIs write as JSON text; nothing is an empty one."""
     if isinstance(found, str) and found.strip():
         try:
-            found = json.loads(found, parse_float=number, parse_constant=str)
+            found = loads(found)
         except (ValueError, RecursionError):
             raise UnusableRecord("not_an_object", found) from None
     if found is None or found == "":

@@ -48,7 +48,7 @@ def parse(content: bytes, capture: Capture) -> Parsed:
         If the bytes are not a CSV file with the mandatory columns.
     """
     tally = Tally(capture, scope="own")
-    tally.read(csv_records(content, capture, columns=_NEEDED), _charge)
+    tally.read(csv_records(tally, content, columns=_NEEDED), _charge)
     return tally.parsed()
 
 
@@ -131,4 +131,4 @@ def _day(fields: dict[str, Any]) -> date:
     return start.date()
 
 
-ADAPTER: Final = Adapter("focus", "1", parse, ("VOLUMES",))
+ADAPTER: Final = Adapter("focus", "2", parse, ("VOLUMES",))

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any, Final
@@ -100,12 +100,22 @@ def _model(rows: Rows, fields: dict[str, Any], *, at: str, **seller: str) -> Non
     where = f"{at}/prices/{{}}/prices" if isinstance(prices, list) else f"{at}/prices"
     standard = [e for i, entry in enumerate(whole_list) if (e := _entry(rows, entry, where.format(i)))]
     _periods(rows, standard, service_tier="standard", **seller)
-    variants = fields.get("price_variants")
-    for tier, entries in _variants(rows, variants if isinstance(variants, list) else [], at).items():
+    for tier, entries in _variants(rows, _listed(rows, fields, "price_variants", at), at).items():
         # the first active variant wins, for each price on its own
-        for key in sorted({key for entry in entries for key in entry.prices}):
-            alone = [_Entry({key: e.prices[key]}, e.locator, e.start, e.hours) for e in entries if key in e.prices]
-            _periods(rows, alone[::-1], service_tier=tier, **seller)
+        alone: dict[str, list[_Entry]] = {}
+        for entry in entries:
+            for key, price in entry.prices.items():
+                alone.setdefault(key, []).append(replace(entry, prices={key: price}))
+        for _, found in sorted(alone.items()):
+            _periods(rows, found[::-1], service_tier=tier, **seller)
+
+
+def _listed(rows: Rows, fields: dict[str, Any], key: str, at: str) -> list[Any]:
+    """Return the array under `key`, empty if there is none; anything else is rejected."""
+    found = fields.get(key)
+    if found is not None and not isinstance(found, list):
+        rows.reject("not_an_array", found, locator=at + pointer(key))
+    return found if isinstance(found, list) else []
 
 
 def _variants(rows: Rows, variants: list[Any], at: str) -> dict[str, list[_Entry]]:
@@ -188,8 +198,7 @@ def _quotes(rows: Rows, entry: _Entry) -> Iterator[tuple[str, Quote]]:
             yield component, Quote(price, at)
         else:
             yield component, Quote(price.get("base"), f"{at}/base")
-            tiers = price.get("tiers")
-            for number, tier in enumerate(tiers if isinstance(tiers, list) else []):
+            for number, tier in enumerate(_listed(rows, price, "tiers", at)):
                 place = f"{at}/tiers/{number}/price"
                 if isinstance(tier, dict):
                     yield component, Quote(tier.get("price"), place, tier.get("start"))
@@ -254,4 +263,4 @@ def _carried_price(price: Any) -> Any:
     return {"base": str(price.base), "tiers": tiers}
 
 
-ADAPTER: Final = Adapter("genai-prices", "1", parse, ("OBSERVATIONS", "SIGHTINGS"))
+ADAPTER: Final = Adapter("genai-prices", "2", parse, ("OBSERVATIONS", "SIGHTINGS"))

@@ -157,4 +157,4 @@ def _quotes(rows: Rows, prices: object, at: str, start: int, end: int | None) ->
     return unrepeated(rows, offers, by="field")
 
 
-ADAPTER: Final = Adapter("langfuse", "1", parse, ("OBSERVATIONS", "SIGHTINGS"))
+ADAPTER: Final = Adapter("langfuse", "2", parse, ("OBSERVATIONS", "SIGHTINGS"))

@@ -150,4 +150,4 @@ def _spend(costs: dict[str, Any], tokens: dict[str, int]) -> dict[str, int]:
     return spend
 
 
-ADAPTER: Final = Adapter("langfuse-observations", "1", parse, ("VOLUMES",))
+ADAPTER: Final = Adapter("langfuse-observations", "2", parse, ("VOLUMES",))

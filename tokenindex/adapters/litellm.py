@@ -48,6 +48,8 @@ _FIELD: Final = re.compile(
     r"(_(?P<tier>batches|batch_requests|flex|priority))?",
     re.ASCII,
 )
+_FIELD_MAX: Final = 200
+"""Longest name of a field that is looked at."""
 _HOURS: Final = re.compile(r"((?:[01]\d|2[0-3]):[0-5]\d)-((?:[01]\d|2[0-3]):[0-5]\d)", re.ASCII)
 
 _Slot = tuple[str, str, int]
@@ -98,11 +100,12 @@ class _Entry:
         read: dict[_Slot, Quote] = {}
         for key in sorted(fields, key=lambda key: key.startswith("input_cost_per_token_cache_hit")):
             found, locator = fields[key], at + pointer(key)
-            if found is None or not _TOKEN_FIELD.fullmatch(key):
+            long = len(key) > _FIELD_MAX  # the time to match one grows with the square of its length
+            if found is None or not (long or _TOKEN_FIELD.fullmatch(key)):
                 continue
-            slot = _slot(key)
+            slot = None if long else _slot(key)
             if slot is None:
-                reason = "not_money" if re.search("_dbu?_cost_", key) else "unknown_field"
+                reason = "not_money" if re.search("_dbu?_cost_", key[:_FIELD_MAX]) else "unknown_field"
                 self.rows.reject(reason, key, locator=locator)
             elif slot in read:
                 same = read[slot].found == found
@@ -115,9 +118,14 @@ class _Entry:
     def _tiers(self) -> Iterator[tuple[_Slot, Quote]]:
         """Yield the quotes of ``tiered_pricing``, a list of fields that hold in a range of prompt lengths."""
         tiers = self.fields.get("tiered_pricing")
+        if tiers is not None and not isinstance(tiers, list):
+            self.rows.reject("not_an_array", tiers, locator=pointer(self.model, "tiered_pricing"))
         for number, tier in enumerate(tiers if isinstance(tiers, list) else []):
             at = pointer(self.model, "tiered_pricing", number)
-            quotes = self._quotes(tier, at) if isinstance(tier, dict) else []
+            if not isinstance(tier, dict):
+                self.rows.reject("not_an_object", tier, locator=at)
+                continue
+            quotes = self._quotes(tier, at)
             if not quotes:  # search engines price their tiers per query
                 continue
             ends = tier.get("range")
@@ -158,4 +166,4 @@ def _slot(key: str) -> _Slot | None:
     return component + ("_1h" if match["hour"] else ""), _TIERS[match["tier"]], start
 
 
-ADAPTER: Final = Adapter("litellm", "1", parse, ("OBSERVATIONS", "SIGHTINGS"))
+ADAPTER: Final = Adapter("litellm", "2", parse, ("OBSERVATIONS", "SIGHTINGS"))

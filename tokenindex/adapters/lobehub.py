@@ -272,4 +272,4 @@ def _is_everything(segment: str) -> bool:
     return match is not None and match["high"] == "infinity" and not _length(match["low"])
 
 
-ADAPTER: Final = Adapter("lobehub", "1", parse, ("OBSERVATIONS", "SIGHTINGS"))
+ADAPTER: Final = Adapter("lobehub", "2", parse, ("OBSERVATIONS", "SIGHTINGS"))

@@ -72,10 +72,6 @@ Two rows that price the same thing are one if their prices agree, and none is be
 
 from __future__ import annotations
 
-import io
-import struct
-import zipfile
-import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, time
 from decimal import Decimal
@@ -83,6 +79,7 @@ from typing import Any, Final
 
 from ..errors import InputDataError
 from . import Adapter, Capture, Parsed
+from .archives import unzipped
 from .mapping import Mapping, load_mapping
 from .reading import load_csv, shown, unreadable
 from .rows import Quote, Rows, whole
@@ -95,7 +92,6 @@ TABLE_MAX: Final = 2**24
 CELLS_MAX: Final = 200_000
 """Largest number of price cells."""
 
-_MEMBERS: Final = {"mapping.toml": MAPPING_MAX, "table.csv": TABLE_MAX}
 _FENCE: Final = b"+++"
 
 _Cells = dict[str, str]
@@ -134,30 +130,8 @@ def _fenced(content: bytes, capture: Capture) -> tuple[bytes, bytes, tuple[str, 
 
 
 def _zipped(content: bytes, capture: Capture) -> tuple[bytes, bytes, tuple[str, int]]:
-    expected = f"a zip file of {' and '.join(_MEMBERS)}"
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            infos = {info.filename: info for info in archive.infolist()}
-            if set(infos) != set(_MEMBERS) or len(archive.infolist()) != len(_MEMBERS):
-                raise unreadable(capture, f"the zip file holds {shown(', '.join(sorted(infos)))}", expected=expected)
-            parts = [_member(archive, infos[name], capture) for name in _MEMBERS]
-    # a forged header makes zipfile fail in its number, name, password or compression handling
-    except (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, RuntimeError, ValueError) as wrong:
-        raise unreadable(capture, f"the zip file is broken: {shown(str(wrong))}", expected=expected) from None
-    return parts[0], parts[1], ("table.csv line ", 0)
-
-
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, capture: Capture) -> bytes:
-    largest = _MEMBERS[info.filename]
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise unreadable(capture, f"{info.filename} is packed in another way", expected="a deflated zip file")
-    found = b""
-    if info.file_size <= largest:
-        with archive.open(info) as member:
-            found = member.read(largest + 1)
-    if info.file_size > largest or len(found) > largest:
-        raise unreadable(capture, f"{info.filename} unpacks to more than {largest} bytes", expected="a smaller file")
-    return found
+    members = unzipped(content, capture, largest={"mapping.toml": MAPPING_MAX, "table.csv": TABLE_MAX})
+    return members["mapping.toml"], members["table.csv"], ("table.csv line ", 0)
 
 
 class _Sheet:
@@ -180,12 +154,15 @@ class _Sheet:
 
     def _lines(self, content: bytes, place: tuple[str, int]) -> Iterator[tuple[str, _Cells]]:
         """Yield place and cells of each row."""
-        table, lines = load_csv(content, self.capture, separator=self.mapping.table.separator)
+        found = load_csv(content, self.capture, separator=self.mapping.table.separator)
+        table, lines = found.cells, found.lines
         self._refuse_columns(table.columns)
+        for line, cells in found.ragged:
+            self.rows.reject("ragged_row", cells, locator=f"{place[0]}{place[1] + line}")
         if table.height * len(self.mapping.prices()) > CELLS_MAX:
             raise unreadable(self.capture, f"more than {CELLS_MAX} prices", expected="a smaller table")
-        for cells, line in zip(table.iter_rows(named=True), lines, strict=True):
-            yield f"{place[0]}{place[1] + line}, ", {name: cell or "" for name, cell in cells.items()}
+        for row, line in zip(table.iter_rows(named=True), lines, strict=True):
+            yield f"{place[0]}{place[1] + line}, ", {name: cell or "" for name, cell in row.items()}
 
     def _refuse_columns(self, found: list[str]) -> None:
         named = self.mapping.columns()
@@ -291,4 +268,4 @@ class _Sheet:
         return None
 
 
-ADAPTER: Final = Adapter("mapped", "1", parse, ("OBSERVATIONS", "SIGHTINGS"))
+ADAPTER: Final = Adapter("mapped", "2", parse, ("OBSERVATIONS", "SIGHTINGS"))

@@ -7,7 +7,6 @@ is an error that names the known ones, and so are two keys that cannot both hold
 from __future__ import annotations
 
 import re
-import tomllib
 import typing
 from collections import Counter
 from collections.abc import Iterable
@@ -21,8 +20,12 @@ from typing import Any, Final, TypeVar
 from ..errors import InputDataError
 from ..exact import parse_decimal
 from ..units import COMPONENTS, CURRENCIES, DATE_KINDS, PER_MTOK, SERVICE_TIERS, TAXES
-from .reading import number, shown
+from .reading import load_toml, shown
 
+WORDS_MAX: Final = 100
+"""Most words that mean the same, such as signs of a currency."""
+FORMAT_MAX: Final = 40
+"""Longest format of a date, in characters."""
 SEPARATORS: Final = (",", ";", "\t", "|")
 DECIMAL_MARKS: Final = (".", ",")
 THOUSANDS_MARKS: Final = (",", ".", "'", "\N{RIGHT SINGLE QUOTATION MARK}", " ", "\N{NO-BREAK SPACE}", "\u202f")
@@ -184,10 +187,8 @@ def load_mapping(content: bytes, *, where: str) -> Mapping:
         Naming the section and key: what was found, what is known there, and the nearest known spelling.
     """
     try:
-        document = tomllib.loads(content.decode("utf-8-sig"), parse_float=number)
-    except RecursionError:
-        raise _wrong("the TOML is nested too deeply", where=where, expected="a mapping in TOML") from None
-    except ValueError as wrong:  # not UTF-8, not TOML, or an integer of more than 4,300 digits
+        document = load_toml(content)
+    except ValueError as wrong:
         raise _wrong(shown(str(wrong)), where=where, expected="a mapping in TOML, in UTF-8") from None
     parts: dict[str, Any] = {}
     for name, table in document.items():
@@ -249,6 +250,8 @@ def _checked(m: Mapping, *, where: str) -> Mapping:
     """Return `m` if its sections agree with each other."""
     named = [*(m.components or {}), *(m.long.names.values() if m.long else ())]
     twice = _twice(m.columns())
+    lists = [m.numbers.currency_signs, m.numbers.not_offered, m.numbers.free, m.region.everywhere or ()]
+    longest = max(map(len, [*lists, m.context.no_end if m.context else ()]))
     rules: list[_Rule] = [
         *_offer_rules(m.offer),
         _known("[table] separator", [m.table.separator], SEPARATORS),
@@ -260,6 +263,7 @@ def _checked(m: Mapping, *, where: str) -> Mapping:
         *_region_rules(m.region),
         (m.context is None or 1 <= m.context.unit_tokens <= 10**6, "[context] unit_tokens", "1 to 1000000"),
         *_date_rules(m.valid_from),
+        (longest <= WORDS_MAX, f"a list of {longest} words", f"at most {WORDS_MAX}: each cell is compared with all"),
         (twice is None, f"the column {shown(twice)!r} is named twice", "each column once"),
     ]
     for holds, found, expected in rules:
@@ -314,6 +318,7 @@ def _date_rules(s: Since) -> Iterable[_Rule]:
     yield given == (0 if s.kind == "first_seen" else 1), "[valid_from] fixed and column", expected
     yield (s.column is None) == (s.format is None), "[valid_from] column and format", "both or neither"
     once = form.count("%") == 3 and all(form.count(directive) == 1 for directive in _DIRECTIVES)
+    yield len(form) <= FORMAT_MAX, f"[valid_from] format {shown(form)!r}", f"at most {FORMAT_MAX} characters"
     yield once, f"[valid_from] format {shown(form)!r}", "%Y, %m and %d, each once"
 
 

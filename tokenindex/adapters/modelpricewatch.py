@@ -111,14 +111,16 @@ def parse(content: bytes, capture: Capture) -> Parsed:
 
 
 def _looks(rows: Rows, content: bytes) -> Iterator[_Look]:
-    cells, lines = load_csv(content, rows.capture)
+    table = load_csv(content, rows.capture)
+    rows.ragged(table)
+    cells = table.cells
     if missing := [name for name in _NEEDED if name not in cells.columns]:
         expected = "a price history of Model Price Watch with the columns " + ", ".join(_NEEDED)
         raise unreadable(rows.capture, "no column " + ", ".join(missing), expected=expected)
     for name in cells.columns:
         if name.endswith("_per_mtok") and name not in _COMPONENTS:
             rows.reject("unknown_field", name, locator="line 1")
-    for fields, line in zip(cells.select(_NEEDED).iter_rows(named=True), lines, strict=True):
+    for fields, line in zip(cells.select(_NEEDED).iter_rows(named=True), table.lines, strict=True):
         look = _look(rows, fields, line)
         if look is not None:
             yield look
@@ -194,4 +196,4 @@ def _sightings(rows: Rows, looks: list[_Look], *, seen: bool) -> pl.DataFrame:
     return SIGHTINGS.frame(sightings)
 
 
-ADAPTER: Final = Adapter("modelpricewatch", "1", parse, ("OBSERVATIONS", "SIGHTINGS"))
+ADAPTER: Final = Adapter("modelpricewatch", "2", parse, ("OBSERVATIONS", "SIGHTINGS"))

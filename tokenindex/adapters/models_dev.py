@@ -8,28 +8,27 @@ unpacks more than the bounds below.
 
 from __future__ import annotations
 
-import gzip
-import io
-import posixpath
 import re
-import tarfile
-import tomllib
-import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 from ..units import SERVICE_TIERS
 from . import Adapter, Capture, Parsed
-from .reading import number, refuse_cut, unreadable
+from .archives import Member, ungzipped, untarred
+from .reading import load_toml, refuse_cut, shown, unreadable
 from .rows import Quote, Rows
 
 UNPACKED_MAX: Final = 64 * 2**20
 """Largest size of the unpacked archive, in bytes."""
-MEMBER_MAX: Final = 2**20
-"""Largest size of one member, in bytes."""
+MEMBER_MAX: Final = 2**16
+"""Largest size of one TOML file, in bytes."""
+TEXT_MAX: Final = 16 * 2**20
+"""Largest size of all TOML files together, in bytes: reading TOML takes a second a megabyte."""
 MEMBERS_MAX: Final = 50_000
 """Largest number of members."""
+NAME_MAX: Final = 256
+"""Longest path of a member, in characters."""
+LINKS_MAX: Final = 40
+"""Most links that lead to a file, as many as an operating system follows."""
 
 _COMPONENTS: Final = {
     "input": "input",
@@ -43,17 +42,6 @@ _COMPONENTS: Final = {
 }
 _NO_TOKEN_PRICE: Final = frozenset({"image", "request", "tier", "tiers", "context_over_200k"})
 _PATH: Final = re.compile(r"(?:.*/)?providers/([^/]+)/models/(.+)\.toml", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class _Link:
-    target: str
-
-    def __str__(self) -> str:
-        return self.target
-
-
-_Members = dict[str, bytes | _Link]
 
 
 def parse(content: bytes, capture: Capture) -> Parsed:
@@ -80,6 +68,8 @@ def _single(rows: Rows, content: bytes) -> None:
         raise unreadable(rows.capture, "neither the bytes nor the name fit", expected=expected)
     if not content.strip():
         raise unreadable(rows.capture, "the file is empty", expected="TOML")
+    if len(content) > MEMBER_MAX:
+        raise unreadable(rows.capture, f"the file has more than {MEMBER_MAX} bytes", expected="TOML of one model")
     refuse_cut(content, rows.capture)
     tables = _toml(content)
     if isinstance(tables, str):
@@ -88,79 +78,62 @@ def _single(rows: Rows, content: bytes) -> None:
 
 
 def _archive(rows: Rows, content: bytes) -> None:
-    members = _members(rows, _unpacked(content, rows.capture))
-    models = {name: match for name in members if (match := _PATH.fullmatch(name))}
+    members = _members(rows, ungzipped(content, rows.capture, largest=UNPACKED_MAX))
+    models = {name: match for name in members if (match := _model_path(name))}
     if members and not models:
         found = "no member is called providers/<provider>/models/<id>.toml"
         raise unreadable(rows.capture, found, expected="the TOML files of models.dev")
+    read = 0
     for name, match in models.items():
         text = _resolved(name, members)
+        read += len(text or b"")
+        if read > TEXT_MAX:
+            raise unreadable(rows.capture, f"more than {TEXT_MAX} bytes of TOML", expected="a smaller archive")
         if text is None:
-            rows.reject("unresolvable_link", members[name], locator=name)
+            rows.reject("unresolvable_link", members[name].target, locator=name)
+        elif len(text) > MEMBER_MAX:
+            rows.reject("oversized_member", len(text), locator=name)
         elif isinstance(tables := _toml(text), str):
             rows.reject("not_toml", tables, locator=name)
         else:
             _model(rows, tables, provider=match[1], model=match[2], at=name)
 
 
-def _unpacked(content: bytes, capture: Capture) -> bytes:
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
-            raw = stream.read(UNPACKED_MAX + 1)
-    except (OSError, EOFError, zlib.error) as wrong:
-        raise unreadable(capture, f"the gzip stream is broken: {wrong}", expected="a tar.gz") from None
-    if len(raw) > UNPACKED_MAX:
-        raise unreadable(capture, f"it unpacks to more than {UNPACKED_MAX} bytes", expected="a smaller archive")
-    return raw
+def _model_path(name: str) -> re.Match[str] | None:
+    return _PATH.fullmatch(name) if len(name) <= NAME_MAX else None
 
 
-def _members(rows: Rows, raw: bytes) -> _Members:
-    """Return the members by path; oversized, repeated and unnameable ones are rejected."""
-    members: _Members = {}
-    try:
-        with tarfile.open(fileobj=io.BytesIO(raw), mode="r:") as archive:
-            for name, member in _named(archive, rows):
-                if name in members:
-                    rows.reject("repeated_member", name, locator=name)
-                else:
-                    members[name] = member
-    # a forged header makes tarfile fail in its number, name or recursion handling
-    except (tarfile.TarError, ValueError, OverflowError, RecursionError, OSError, EOFError) as wrong:
-        raise unreadable(rows.capture, f"the tar archive is broken: {wrong}", expected="a tar.gz") from None
+def _members(rows: Rows, raw: bytes) -> dict[str, Member]:
+    """Return the members by path; repeated and unnameable ones, and those that are no plain files, are rejected."""
+    members: dict[str, Member] = {}
+    for count, member in enumerate(untarred(raw, rows.capture), start=1):
+        if count > MEMBERS_MAX:
+            raise unreadable(rows.capture, f"more than {MEMBERS_MAX} members", expected="a smaller archive")
+        if len(member.name) > NAME_MAX:
+            rows.reject("oversized_name", len(member.name), locator=shown(member.name))
+        elif member.odd:
+            rows.reject("not_a_file", member.name, locator=member.name)
+        elif member.name in members:
+            rows.reject("repeated_member", member.name, locator=member.name)
+        else:
+            members[member.name] = member
     return members
 
 
-def _named(archive: tarfile.TarFile, rows: Rows) -> Iterator[tuple[str, bytes | _Link]]:
-    for count, member in enumerate(archive, start=1):
-        if count > MEMBERS_MAX:
-            raise unreadable(rows.capture, f"more than {MEMBERS_MAX} members", expected="a smaller archive")
-        name = posixpath.normpath(member.name.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
-        if member.issym() or member.islnk():
-            base = posixpath.dirname(name) if member.issym() else ""
-            yield name, _Link(posixpath.normpath(posixpath.join(base, member.linkname)))
-        elif member.isreg() and (member.size > MEMBER_MAX or member.issparse()):
-            rows.reject("oversized_member", member.size, locator=name)
-        elif member.isreg() and (stream := archive.extractfile(member)):
-            yield name, stream.read()
-
-
-def _resolved(name: str, members: _Members) -> bytes | None:
-    """Return the bytes behind `name`, or null if its links leave the archive or run in a circle."""
-    passed = set()
-    while isinstance(found := members.get(name), _Link):
-        if name in passed:
-            return None
-        passed.add(name)
-        name = found.target
-    return found
+def _resolved(name: str, members: dict[str, Member]) -> bytes | None:
+    """Return the bytes behind `name`, or null if its links leave the archive, run in a circle or are too many."""
+    for _ in range(LINKS_MAX + 1):
+        member = members.get(name)
+        if member is None or member.target is None:
+            return bytes(member.content) if member else None
+        name = member.target
+    return None
 
 
 def _toml(content: bytes) -> dict[str, Any] | str:
     """Return the tables of a TOML file, or what is wrong with it."""
     try:
-        return tomllib.loads(content.decode("utf-8"), parse_float=number)
-    except RecursionError:
-        return "the TOML is nested too deeply"
+        return load_toml(content)
     except ValueError as wrong:
         return str(wrong)[:80]
 
@@ -168,16 +141,25 @@ def _toml(content: bytes) -> dict[str, Any] | str:
 def _model(rows: Rows, tables: dict[str, Any], *, provider: str, model: str, at: str) -> None:
     seller = {"provider": provider, "model": model}
     _cost(rows, tables.get("cost"), at=f"{at}#cost", **seller)
-    modes = tables.get("experimental")
-    modes = modes.get("modes") if isinstance(modes, dict) else None
-    for mode, table in modes.items() if isinstance(modes, dict) else ():
+    experimental = _table(rows, tables, "experimental", at=f"{at}#")
+    modes = _table(rows, experimental, "modes", at=f"{at}#experimental.")
+    for mode in modes:
         place = f"{at}#experimental.modes.{mode}"
-        if not isinstance(table, dict) or "cost" not in table:
+        table = _table(rows, modes, mode, at=f"{at}#experimental.modes.")
+        if "cost" not in table:
             continue
         if mode in SERVICE_TIERS:
             _cost(rows, table["cost"], at=f"{place}.cost", service_tier=mode, **seller)
         else:
             rows.reject("unknown_service_tier", mode, locator=place)
+
+
+def _table(rows: Rows, tables: dict[str, Any], key: str, *, at: str) -> dict[str, Any]:
+    """Return the table under `key`, empty if there is none; anything else is rejected."""
+    found = tables.get(key, {})
+    if not isinstance(found, dict):
+        rows.reject("not_a_table", found, locator=at + key)
+    return found if isinstance(found, dict) else {}
 
 
 def _cost(rows: Rows, cost: object, *, at: str, **fields: str) -> None:
@@ -190,6 +172,8 @@ def _cost(rows: Rows, cost: object, *, at: str, **fields: str) -> None:
     if (older := cost.get("context_over_200k")) is not None:
         quotes += _quotes(rows, older, f"{at}.context_over_200k.", 200_000)
     tiers = cost.get("tiers")
+    if tiers is not None and not isinstance(tiers, list):
+        rows.reject("not_an_array", tiers, locator=f"{at}.tiers")
     for position, tier in enumerate(tiers if isinstance(tiers, list) else []):
         bracket = tier.get("tier") if isinstance(tier, dict) else None
         if isinstance(bracket, dict) and bracket.get("type", "context") == "context":
@@ -206,4 +190,4 @@ def _quotes(rows: Rows, table: object, at: str, context_from: object) -> list[tu
     return rows.quotes(table, names=_COMPONENTS, ignored=_NO_TOKEN_PRICE, at=at, context_from=context_from)
 
 
-ADAPTER: Final = Adapter("models-dev", "1", parse, ("OBSERVATIONS", "SIGHTINGS"))
+ADAPTER: Final = Adapter("models-dev", "2", parse, ("OBSERVATIONS", "SIGHTINGS"))

@@ -92,8 +92,8 @@ def parse_rankings(content: bytes, capture: Capture) -> Parsed:
         answer = load_json(content, capture, expected=dict)
         known_at, ranked = _as_of(rows, answer.get("meta")), list(_of_json(_listed(answer, capture)))
     else:
-        known_at, ranked = capture.known_at, list(_of_csv(content, capture))
-    if not ranked:
+        known_at, ranked = capture.known_at, list(_of_csv(rows, content))
+    if not ranked and rows.rejects().is_empty():
         rows.reject("empty_snapshot", "", locator="")
     volumes = [row for one in _unrepeated(rows, ranked) if (row := _volume(rows, one, known_at))]
     return Parsed(volumes=VOLUMES.frame(volumes), rejects=rows.rejects())
@@ -118,12 +118,13 @@ def _of_json(listed: list[Any]) -> Iterator[_Ranked]:
         )
 
 
-def _of_csv(content: bytes, capture: Capture) -> Iterator[_Ranked]:
-    cells, lines = load_csv(content, capture)
+def _of_csv(rows: Rows, content: bytes) -> Iterator[_Ranked]:
+    table = load_csv(content, rows.capture)
+    rows.ragged(table)
     wanted = ["date", "model_permaslug", "total_tokens"]
-    if missing := [name for name in wanted if name not in cells.columns]:
-        raise unreadable(capture, "no column " + ", ".join(missing), expected="the CSV export of the rankings")
-    for (day, model, tokens), line in zip(cells.select(wanted).iter_rows(), lines, strict=True):
+    if missing := [name for name in wanted if name not in table.cells.columns]:
+        raise unreadable(rows.capture, "no column " + ", ".join(missing), expected="the CSV export of the rankings")
+    for (day, model, tokens), line in zip(table.cells.select(wanted).iter_rows(), table.lines, strict=True):
         yield _Ranked(day, model, tokens, f"line {line}")
 
 
@@ -187,5 +188,5 @@ def _count(found: object) -> int | None:
     return number if (number := int(found)) <= TOKENS_MAX else None
 
 
-MODELS: Final = Adapter("openrouter-models", "2", parse_models, ("OBSERVATIONS", "SIGHTINGS"))
-RANKINGS: Final = Adapter("openrouter-rankings", "1", parse_rankings, ("VOLUMES",))
+MODELS: Final = Adapter("openrouter-models", "3", parse_models, ("OBSERVATIONS", "SIGHTINGS"))
+RANKINGS: Final = Adapter("openrouter-rankings", "2", parse_rankings, ("VOLUMES",))

@@ -19,10 +19,11 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
+from ..errors import InputDataError
 from ..exact import parse_decimal
 from . import Adapter, Capture, Parsed
 from .openrouter_pricing import add_prices
-from .reading import load_json, pointer, refuse_cut, unreadable
+from .reading import decoded, load_json, pointer, refuse_cut, unreadable
 from .rows import Rows
 
 _EXPECTED: Final = "an answer of the OpenRouter API about the endpoints of a model"
@@ -53,27 +54,45 @@ def parse(content: bytes, capture: Capture) -> Parsed:
         If the bytes are not such an answer, an array of them, or one of them a line.
     """
     rows = Rows(capture, currency="USD", unit="per_token")
-    answers = _answers(content, capture)
+    answers = _answers(rows, content)
     for endpoint in _unrepeated(rows, list(_endpoints(rows, answers))):
         _add(rows, endpoint)
     return rows.parsed(complete=False)
 
 
-def _answers(content: bytes, capture: Capture) -> list[tuple[str, Any]]:
+def _answers(rows: Rows, content: bytes) -> list[tuple[str, Any]]:
     """Return each answer with its place."""
     lines = [(number, line) for number, line in enumerate(content.splitlines(), start=1) if line.strip()]
-    if len(lines) > 1 and all(line.lstrip(b"\xef\xbb\xbf \t").startswith(b"{") for _, line in lines):
-        refuse_cut(content, capture)
-        named = [(number, line, replace(capture, name=f"{capture.name}, line {number}")) for number, line in lines]
-        places = ["", *(f"line {number} " for number, _ in lines[1:])]
-        found = [load_json(line, where, expected=dict) for _, line, where in named]
-        return list(zip(places, found, strict=True))
+    begun = sum(line.lstrip(b"\xef\xbb\xbf \t").startswith(b"{") for _, line in lines)
     if content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
-        return [(pointer(at), answer) for at, answer in enumerate(load_json(content, capture, expected=list))]
-    answer = load_json(content, capture, expected=dict)
+        return [(pointer(at), answer) for at, answer in enumerate(load_json(content, rows.capture, expected=list))]
+    try:
+        answer = load_json(content, rows.capture, expected=dict)
+    except InputDataError:
+        if len(lines) < 2 or 2 * begun <= len(lines):
+            raise
+        return _answer_lines(rows, content, lines)
     if _listed(answer) is None:
-        raise unreadable(capture, 'the JSON has no "data" with endpoints', expected=_EXPECTED)
+        raise unreadable(rows.capture, 'the JSON has no "data" with endpoints', expected=_EXPECTED)
     return [("", answer)]
+
+
+def _answer_lines(rows: Rows, content: bytes, lines: list[tuple[int, bytes]]) -> list[tuple[str, Any]]:
+    """Return the answer of each line; a line that is none is rejected, unless all are."""
+    refuse_cut(content, rows.capture)
+    decoded(content, rows.capture)
+    found: list[tuple[str, Any]] = []
+    broken: list[InputDataError] = []
+    for number, line in lines:
+        try:
+            named = replace(rows.capture, name=f"{rows.capture.name}, line {number}")
+            found.append((f"line {number} " if number > lines[0][0] else "", load_json(line, named, expected=dict)))
+        except InputDataError as wrong:
+            broken.append(wrong)
+            rows.reject("not_json", wrong.found, locator=f"line {number}")
+    if broken and not found:
+        raise broken[0]
+    return found
 
 
 def _listed(answer: object) -> tuple[object, list[Any], str] | None:
@@ -169,4 +188,4 @@ def _share(rows: Rows, found: object, *, locator: str, per: int = 1) -> Decimal 
     return share
 
 
-ADAPTER: Final = Adapter("openrouter-endpoints", "1", parse, ("OBSERVATIONS", "SIGHTINGS"))
+ADAPTER: Final = Adapter("openrouter-endpoints", "2", parse, ("OBSERVATIONS", "SIGHTINGS"))

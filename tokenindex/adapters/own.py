@@ -22,10 +22,10 @@ from ..tables import REJECTS, Column, Table
 from ..tables import UTC as UTC_TIME
 from ..units import CURRENCIES, ZONES
 from . import Adapter, Capture, Parsed
-from .reading import blank_to_null, exact_decimals, load_csv, shown, unreadable
-from .rows import overlapping, rejected
+from .parquet import load_parquet
+from .reading import exact_decimals, load_csv, shown, unreadable
+from .rows import Rows, overlapping, rejected
 
-_POLARS_FAILURES: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 _ADDED: Final = frozenset({"capture", "locator"})
 _NEEDED: Final = frozenset({"price", "tokens"})
 """Columns that a file must have though a cell may be empty, because empty says something."""
@@ -50,8 +50,8 @@ _Fault = tuple[pl.Expr, str, str]
 
 def _parse(content: bytes, capture: Capture, table: Table) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the typed rows of `table`, and the rejects."""
-    read = _parquet if content.startswith(b"PAR1") else _lines
-    cells, locators = read(content, capture)
+    rows = Rows(capture)
+    cells, locators = (_parquet if content.startswith(b"PAR1") else _lines)(content, rows)
     _refuse_columns(cells, table, capture)
     columns = [column for column in table.columns if column.name in cells.columns]
     absent = [column for column in table.columns if column.name not in (*cells.columns, *_ADDED)]
@@ -70,10 +70,9 @@ def _parse(content: bytes, capture: Capture, table: Table) -> tuple[pl.DataFrame
     )
     wrong = judged.select(pl.any_horizontal(bad for bad, _, _ in faults).fill_null(False)).to_series()
     rejects = _rejects(judged.filter(wrong), faults) if wrong.any() else REJECTS.empty()
-    if cells.is_empty():
-        nothing = {"reason": "empty_snapshot", "found": "", "capture": capture.sha256, "locator": ""}
-        rejects = REJECTS.frame([nothing])
-    return table.conform(judged.filter(~wrong)), rejects
+    if cells.is_empty() and rows.rejects().is_empty():
+        rows.reject("empty_snapshot", "", locator="")
+    return table.conform(judged.filter(~wrong)), pl.concat([rows.rejects(), rejects])
 
 
 def _rejects(rows: pl.DataFrame, faults: list[_Fault]) -> pl.DataFrame:
@@ -83,39 +82,15 @@ def _rejects(rows: pl.DataFrame, faults: list[_Fault]) -> pl.DataFrame:
     return rows.select("capture", "locator", reason=reason, found=found.str.slice(0, 80)).select(REJECTS.schema.names())
 
 
-def _lines(content: bytes, capture: Capture) -> tuple[pl.DataFrame, pl.Series]:
-    cells, lines = load_csv(content, capture)
-    return cells, lines.to_frame("n").select(pl.format("line {}", "n")).to_series()
+def _lines(content: bytes, rows: Rows) -> tuple[pl.DataFrame, pl.Series]:
+    table = load_csv(content, rows.capture)
+    rows.ragged(table)
+    return table.cells, table.lines.to_frame("n").select(pl.format("line {}", "n")).to_series()
 
 
-def _parquet(content: bytes, capture: Capture) -> tuple[pl.DataFrame, pl.Series]:
-    # the Parquet reader of polars 2.1 aborts the interpreter on some damaged files; the one of Arrow raises
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        found = pq.read_table(pa.BufferReader(content), use_threads=False)
-        found.validate(full=True)
-        frame = pl.DataFrame(pa.Table.from_arrays(found.columns, names=found.column_names))
-        cells = blank_to_null(frame.select(_as_text(column, capture) for column in frame))
-    except (pa.ArrowException, OSError, ValueError, TypeError, OverflowError, *_POLARS_FAILURES) as wrong:
-        what = f"the Parquet file is broken: {shown(str(wrong))}"
-        raise unreadable(capture, what, expected="a Parquet file") from None
+def _parquet(content: bytes, rows: Rows) -> tuple[pl.DataFrame, pl.Series]:
+    cells = load_parquet(content, rows.capture)
     return cells, cells.select(pl.format("row {}", pl.int_range(1, pl.len() + 1))).to_series()
-
-
-def _as_text(column: pl.Series, capture: Capture) -> pl.Series:
-    """Return a typed column as the text that a CSV file would hold; binary floats and naive moments are refused."""
-    kind = column.dtype
-    if isinstance(kind, pl.Datetime) and kind.time_zone is not None:
-        return column.dt.convert_time_zone("UTC").dt.cast_time_unit("us").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
-    if isinstance(kind, pl.Time):
-        return column.dt.strftime("%H:%M:%S")
-    exact = kind.is_integer() or kind.is_decimal() or kind in (pl.String, pl.Boolean, pl.Date, pl.Null)
-    if exact or isinstance(kind, pl.Categorical | pl.Enum):
-        return column.cast(pl.String)
-    expected = "text, integers, decimals, dates and moments with a zone"
-    raise unreadable(capture, f"the column {shown(column.name)!r} is {kind}", expected=expected)
 
 
 def _refuse_columns(cells: pl.DataFrame, table: Table, capture: Capture) -> None:
@@ -270,8 +245,8 @@ def parse_judgments(content: bytes, capture: Capture) -> Parsed:
     return Parsed(judgments=rows, rejects=rejects)
 
 
-PRICES: Final = Adapter("prices", "1", parse_prices, ("OBSERVATIONS",))
-VOLUMES: Final = Adapter("volumes", "1", parse_volumes, ("VOLUMES",))
-SIGHTINGS: Final = Adapter("sightings", "1", parse_sightings, ("SIGHTINGS",))
-RATES: Final = Adapter("rates", "1", parse_rates, ("RATES",))
+PRICES: Final = Adapter("prices", "2", parse_prices, ("OBSERVATIONS",))
+VOLUMES: Final = Adapter("volumes", "2", parse_volumes, ("VOLUMES",))
+SIGHTINGS: Final = Adapter("sightings", "2", parse_sightings, ("SIGHTINGS",))
+RATES: Final = Adapter("rates", "2", parse_rates, ("RATES",))
 JUDGMENTS: Final = Adapter("judgments", "1", parse_judgments, ("JUDGMENTS",))

@@ -100,4 +100,4 @@ def _known(rows: Rows, prices: dict[str, Any], *, at: str, context_from: object)
             yield component, quote
 
 
-ADAPTER: Final = Adapter("pi-ai", "1", parse, ("OBSERVATIONS", "SIGHTINGS"))
+ADAPTER: Final = Adapter("pi-ai", "2", parse, ("OBSERVATIONS", "SIGHTINGS"))

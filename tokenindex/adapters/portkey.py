@@ -166,4 +166,4 @@ def _price(rows: Rows, found: object, at: str) -> object:
     return found.get("price")
 
 
-ADAPTER: Final = Adapter("portkey", "1", parse, ("OBSERVATIONS", "SIGHTINGS"))
+ADAPTER: Final = Adapter("portkey", "2", parse, ("OBSERVATIONS", "SIGHTINGS"))

@@ -1,13 +1,24 @@
 """Reading bytes: JSON and CSV with exact decimals, and the errors for files that are neither.
 
-*Reads* bytes. *Writes* Python objects and frames of text. *Never* lets a decimal pass through a binary float, and never
-raises anything but InputDataError for bytes it cannot read.
+*Reads* bytes. *Writes* Python objects and frames of text. *Never* lets a decimal pass through a binary float, never
+raises anything but InputDataError for bytes it cannot read, and never lets one of two statements win in silence.
+
+What is read depends on the bytes alone: the limits below stand in for those of the interpreter, which a caller may change
+or use up. One bad line or field is for the adapter to reject; a file of which it cannot be told where one row ends and the
+next begins is refused whole.
 """
 
 from __future__ import annotations
 
+import csv
+import io
+import itertools
 import json
 import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
@@ -17,6 +28,21 @@ import polars as pl
 from ..errors import InputDataError
 from ..exact import SOURCE_MONEY, parse_decimal
 from . import Capture
+
+DEPTH_MAX: Final = 64
+"""Most objects and arrays inside each other."""
+DOTS_MAX: Final = 64
+"""Most dots of a line of TOML."""
+DIGITS_MAX: Final = 1_000
+"""Longest whole number that becomes an integer, in digits; a longer one is a decimal, of which adapters make no count."""
+COLUMNS_MAX: Final = 1_000
+"""Most columns of a CSV file."""
+CELL_MAX: Final = 2**16
+"""Longest cell of a CSV file, in characters."""
+RAGGED_MAX: Final = 1_000
+"""Most rows with another number of cells than the header: with more the file is no table."""
+_CHUNK: Final = 2**17
+"""Cells that are held as Python objects at a time."""
 
 _MOMENT: Final = re.compile(r"[12]\d{3}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d))?", re.ASCII)
 
@@ -35,31 +61,110 @@ def pointer(*parts: str | int) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
+@dataclass(frozen=True)
+class Repeated:
+    """Stands for what an object says twice under one key, and not the same: no adapter takes it for anything it reads."""
+
+    times: int
+
+    def __str__(self) -> str:
+        return f"{self.times} contradicting fields of one name"
+
+
 def load_json(content: bytes, capture: Capture, *, expected: type[Any]) -> Any:
     """Return the JSON of `content`, numbers with a point or exponent as exact decimals.
+
+    A key that stands twice in one object, with contradicting contents, holds a `Repeated`.
 
     Raises
     ------
     InputDataError
         If the bytes are empty, not UTF-8, not JSON, too deep, or not an `expected` at the top.
     """
+    text = decoded(content, capture)
     try:
-        text = content.decode("utf-8-sig")
-        found = json.loads(text, parse_float=number, parse_constant=str)
-    except UnicodeDecodeError as wrong:
-        raise unreadable(capture, f"byte {wrong.start} is not UTF-8", expected="UTF-8 JSON") from None
+        found = loads(text)
     except json.JSONDecodeError as wrong:
         raise unreadable(capture, f"{wrong.msg} at line {wrong.lineno} column {wrong.colno}", expected="JSON") from None
     except RecursionError:
         raise unreadable(capture, "the JSON is nested too deeply", expected="a flat price list") from None
-    except ValueError as wrong:  # an integer of more than 4,300 digits
-        raise unreadable(capture, str(wrong), expected="JSON with numbers of sensible length") from None
+    except ValueError as wrong:
+        raise unreadable(capture, str(wrong), expected="Unicode text") from None
     if not isinstance(found, expected):
         wanted = "an object" if expected is dict else "an array"
         raise unreadable(capture, f"the JSON is a {type(found).__name__}", expected=f"{wanted} at the top")
-    if re.search(r"\\u[dD][89a-fA-F]", text) and not _is_unicode(found):
-        raise unreadable(capture, "a string holds half a surrogate pair", expected="Unicode text")
     return found
+
+
+def loads(text: str) -> Any:
+    """Return the JSON of `text` as `load_json` does.
+
+    Raises
+    ------
+    json.JSONDecodeError
+        If it is none.
+    ValueError
+        If a string is not Unicode.
+    RecursionError
+        If it is nested more than `DEPTH_MAX` deep.
+    """
+    found = json.loads(text, parse_float=number, parse_int=_integer, parse_constant=str, object_pairs_hook=_object)
+    if _is_deep(found):
+        raise RecursionError
+    if re.search(r"\\u[dD][89a-fA-F]", text) and not _is_unicode(found):
+        raise ValueError("a string holds half a surrogate pair")
+    return found
+
+
+def load_toml(content: bytes) -> dict[str, Any]:
+    """Return the tables of a TOML file, numbers with a point or exponent as exact decimals.
+
+    Raises
+    ------
+    ValueError
+        If it is not UTF-8, not TOML, nested too deeply, or has a line with more than `DOTS_MAX` dots: the time and the
+        memory to read a dotted key grow with the square of its parts.
+    """
+    if max(line.count(b".") for line in content.split(b"\n")) > DOTS_MAX:
+        raise ValueError(f"a line has more than {DOTS_MAX} dots")
+    try:
+        found = tomllib.loads(content.decode("utf-8-sig"), parse_float=number)
+        if _is_deep(found):
+            raise RecursionError
+    except RecursionError:
+        raise ValueError("the TOML is nested too deeply") from None
+    return found
+
+
+def _is_deep(found: object) -> bool:
+    level: list[Any] = [found]
+    for _ in range(DEPTH_MAX):
+        level = [item for holder in level for item in _items(holder) if isinstance(item, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def _items(holder: object) -> Iterable[Any]:
+    return holder.values() if isinstance(holder, dict) else holder if isinstance(holder, list) else ()
+
+
+def _integer(text: str) -> int | Decimal | str:
+    return int(text) if len(text) <= DIGITS_MAX else number(text)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    named: dict[str, list[Any]] = {}
+    for key, item in pairs:
+        named.setdefault(key, []).append(item)
+    return {key: items[0] if _agree(items) else Repeated(len(items)) for key, items in named.items()}
+
+
+def _agree(items: list[Any]) -> bool:
+    return all(type(item) is type(items[0]) and item == items[0] for item in items[1:])
 
 
 def number(text: str) -> Decimal | str:
@@ -90,32 +195,95 @@ def refuse_cut(content: bytes, capture: Capture) -> None:
         raise unreadable(capture, "the last line has no end", expected=expected)
 
 
-def load_csv(content: bytes, capture: Capture, *, separator: str = ",") -> tuple[pl.DataFrame, pl.Series]:
-    """Return the cells of a CSV file as text (an empty cell is null), and the line on which each row begins.
+def decoded(content: bytes, capture: Capture) -> str:
+    """Return the text of a file, or raise InputDataError if the bytes are not UTF-8."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as wrong:
+        raise unreadable(capture, f"byte {wrong.start} is not UTF-8", expected="a text file in UTF-8") from None
 
-    Blank lines are left out.
+
+@dataclass(frozen=True)
+class Csv:
+    """The rows of a CSV file that have as many cells as the header, and those that have not.
+
+    Parameters
+    ----------
+    cells : DataFrame
+        Texts by column; an empty cell is null. Blank rows are left out.
+    lines : Series
+        The line on which each row begins.
+    ragged : sequence of (line, found)
+        Where each other row begins, and how many cells it has: it must be rejected as ``ragged_row``.
+    """
+
+    cells: pl.DataFrame
+    lines: pl.Series
+    ragged: list[tuple[int, str]]
+
+
+def load_csv(content: bytes, capture: Capture, *, separator: str = ",") -> Csv:
+    """Return the rows of a CSV file.
 
     Raises
     ------
     InputDataError
-        If the bytes are empty, cut short, not UTF-8, or a line has more cells than the header.
+        If the bytes are empty, cut short, not UTF-8, have no header, a column twice or quotes that do not match, or pass a
+        bound of this module.
     """
     refuse_cut(content, capture)
+    text = decoded(content, capture)
+    rows = _csv_rows(text, capture, separator)
+    _, header = next(rows, (1, []))
+    _refuse_header(header, capture)
+    schema = dict.fromkeys(header, pl.String())
+    ragged: list[tuple[int, str]] = []
+    whole = _unragged(rows, len(header), ragged, capture)
+    frames, lines = [pl.DataFrame(schema=schema)], [pl.Series(dtype=pl.Int64)]
+    while chunk := list(itertools.islice(whole, max(1, _CHUNK // len(header)))):
+        columns = zip(*(row for _, row in chunk), strict=True)
+        frames.append(blank_to_null(pl.DataFrame(dict(zip(header, columns, strict=True)), schema=schema)))
+        lines.append(pl.Series([line for line, _ in chunk], dtype=pl.Int64))
+    return Csv(pl.concat(frames), pl.concat(lines), ragged)
+
+
+def _csv_rows(text: str, capture: Capture, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows that are not blank, and the line on which each begins."""
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    line = 1
     try:
-        content.decode("utf-8-sig")
-        cells = pl.read_csv(content, infer_schema=False, separator=separator)
-    except UnicodeDecodeError as wrong:
-        raise unreadable(capture, f"byte {wrong.start} is not UTF-8", expected="a UTF-8 CSV file") from None
-    except pl.exceptions.PolarsError as wrong:
-        raise unreadable(capture, str(wrong).partition("\n")[0][:120], expected="a CSV file with a header") from None
-    twice = [name for name in cells.columns if re.fullmatch(r".+_duplicated_\d+", name)]
-    if twice:  # so does polars call a name that it meets again
+        for row in rows:
+            if any(row):
+                if max(map(len, row)) > CELL_MAX:
+                    raise csv.Error(f"a cell has more than {CELL_MAX} characters")
+                yield line, row
+            line = rows.line_num + 1
+    except csv.Error as wrong:
+        raise unreadable(capture, f"line {line}: {wrong}", expected="CSV with quotes that match") from None
+
+
+def _refuse_header(header: list[str], capture: Capture) -> None:
+    if not header:
+        raise unreadable(capture, "there is no header", expected="a CSV file with a header")
+    if len(header) > COLUMNS_MAX:
+        raise unreadable(capture, f"there are more than {COLUMNS_MAX} columns", expected="a CSV file")
+    twice = [name for name, times in Counter(header).items() if times > 1]
+    if twice:
         raise unreadable(capture, f"a column stands twice: {shown(twice[0])}", expected="each column once")
-    cells = blank_to_null(cells)
-    breaks = pl.sum_horizontal(pl.all().str.count_matches("\n", literal=True).fill_null(0))
-    lines = cells.select(pl.int_range(pl.len()) + 2 + breaks.cum_sum().shift(fill_value=0)).to_series()
-    written = cells.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
-    return cells.filter(written), lines.filter(written)
+
+
+def _unragged(
+    rows: Iterable[tuple[int, list[str]]], width: int, ragged: list[tuple[int, str]], capture: Capture
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of `width` cells, and add the others to `ragged`."""
+    for line, row in rows:
+        if len(row) == width:
+            yield line, row
+            continue
+        ragged.append((line, f"{len(row)} cells under a header of {width}"))
+        if len(ragged) > RAGGED_MAX:
+            found = f"line {line}: more than {RAGGED_MAX} rows have another number of cells than the header"
+            raise unreadable(capture, found, expected="a CSV file")
 
 
 def blank_to_null(texts: pl.DataFrame) -> pl.DataFrame:

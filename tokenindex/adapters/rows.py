@@ -17,10 +17,13 @@ import polars as pl
 from ..exact import parse_decimal
 from ..tables import OBSERVATIONS, QUOTE_KEY, REJECTS, SIGHTINGS
 from . import Capture, Parsed
-from .reading import shown
+from .reading import Csv, shown, unreadable
 
 CONTEXT_MAX: Final = 2**62
 """Longest prompt that a bracket may name, in tokens."""
+ROWS_MAX: Final = 500_000
+"""Most rows and rejects of one capture, thirty times what the largest price list has."""
+_REJECT: Final = ("reason", "found", "locator")
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class Rows:
             **common,
         }
         self._observations: list[dict[str, Any]] = []
-        self._rejects: list[dict[str, Any]] = []
+        self._rejects: list[tuple[str, str, str]] = []
 
     def provenance(self) -> dict[str, Any]:
         """Return the provenance columns that all rows of this capture share."""
@@ -83,6 +86,7 @@ class Rows:
         except ValueError:
             self.reject("not_a_price", found, locator=locator)
             return
+        self._refuse_many()
         self._observations.append({**self._common, **fields, "price": price, "locator": locator})
 
     def quotes(
@@ -131,8 +135,17 @@ class Rows:
 
     def reject(self, reason: str, found: object, *, locator: str) -> None:
         """Add one reject."""
-        row = {"reason": reason, "found": shown(found), "capture": self.capture.sha256, "locator": locator}
-        self._rejects.append(row)
+        self._refuse_many()
+        self._rejects.append((reason, shown(found), locator))
+
+    def _refuse_many(self) -> None:
+        if len(self._observations) + len(self._rejects) >= ROWS_MAX:
+            raise unreadable(self.capture, f"more than {ROWS_MAX} rows and rejects", expected="a smaller file")
+
+    def ragged(self, table: Csv, *, at: str = "line {}") -> None:
+        """Add one reject for each row of `table` that has another number of cells than its header."""
+        for line, found in table.ragged:
+            self.reject("ragged_row", found, locator=at.format(line))
 
     def sighting(self, *, complete: bool) -> pl.DataFrame:
         """Return the one sighting that a snapshot is."""
@@ -141,7 +154,8 @@ class Rows:
 
     def rejects(self) -> pl.DataFrame:
         """Return the rejects so far."""
-        return REJECTS.frame(self._rejects)
+        found = pl.DataFrame(self._rejects, schema=dict.fromkeys(_REJECT, pl.String), orient="row")
+        return REJECTS.conform(found.with_columns(capture=pl.lit(self.capture.sha256)))
 
     def parsed(self, *, complete: bool = True) -> Parsed:
         """Return what was collected as the observations of one snapshot.

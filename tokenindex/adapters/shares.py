@@ -48,7 +48,7 @@ def parse(content: bytes, capture: Capture) -> Parsed:
     """
     tally = Tally(capture, scope="router")
     by_day: dict[date, list[_Share]] = defaultdict(list)
-    for locator, fields in csv_records(content, capture, columns=_NEEDED):
+    for locator, fields in csv_records(tally, content, columns=_NEEDED):
         try:
             row = _share(fields, locator, capture)
         except UnusableRecord as why:
@@ -99,4 +99,4 @@ def _add_day(tally: Tally, rows: list[_Share]) -> None:
         )
 
 
-ADAPTER: Final = Adapter("market-shares", "1", parse, ("VOLUMES",))
+ADAPTER: Final = Adapter("market-shares", "2", parse, ("VOLUMES",))

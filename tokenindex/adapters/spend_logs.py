@@ -194,5 +194,5 @@ def _check_total(total: int | None, tokens: dict[str, int]) -> None:
         raise UnusableRecord("parts_do_not_add_up", total)
 
 
-LITELLM: Final = Adapter("litellm-spend", "1", parse_litellm, ("VOLUMES",))
-HELICONE: Final = Adapter("helicone", "1", parse_helicone, ("VOLUMES",))
+LITELLM: Final = Adapter("litellm-spend", "2", parse_litellm, ("VOLUMES",))
+HELICONE: Final = Adapter("helicone", "2", parse_helicone, ("VOLUMES",))

@@ -95,8 +95,8 @@ def parse(content: bytes, capture: Capture) -> Parsed:
     points: list[Record] = []
     for at, found in _documents(tally, content):
         if "resourceSpans" in found or "resourceMetrics" in found:
-            spans += _below(found, at, "resourceSpans", "scopeSpans", "spans")
-            points += _points(tally, _below(found, at, "resourceMetrics", "scopeMetrics", "metrics"))
+            spans += _below(tally, found, at, "resourceSpans", "scopeSpans", "spans")
+            points += _points(tally, _below(tally, found, at, "resourceMetrics", "scopeMetrics", "metrics"))
         else:
             spans.append((at, found))
     spans = [(at, span) for at, span in spans if _names_usage(span)]
@@ -134,20 +134,25 @@ def _one_or_lines(tally: Tally, content: bytes) -> Iterator[tuple[str, Any]]:
     if "resourceSpans" in whole or "resourceMetrics" in whole:
         yield "", whole
     else:
-        yield from json_lines(content, tally.capture)
+        yield from json_lines(tally, content)
 
 
-def _below(found: dict[str, Any], at: str, *names: str) -> list[Record]:
-    """Return the objects at the end of a path of arrays, with their places; what is not an object holds none."""
+def _below(tally: Tally, found: dict[str, Any], at: str, *names: str) -> list[Record]:
+    """Return the objects at the end of a path of arrays, with their places; what is something else is rejected."""
     level = [(at, found)]
     for name in names:
-        level = [
-            (place + pointer(name, number), item)
-            for place, holder in level
-            for number, item in enumerate(holder[name] if isinstance(holder.get(name), list) else [])
-            if isinstance(item, dict)
-        ]
+        level = [record for place, holder in level for record in _items(tally, holder.get(name), place + pointer(name))]
     return level
+
+
+def _items(tally: Tally, listed: object, at: str) -> Iterator[Record]:
+    if listed is not None and not isinstance(listed, list):
+        tally.reject("not_an_array", listed, locator=at)
+    for number, item in enumerate(listed if isinstance(listed, list) else []):
+        if isinstance(item, dict):
+            yield at + pointer(number), item
+        else:
+            tally.reject("not_an_object", item, locator=at + pointer(number))
 
 
 def _attributes(found: dict[str, Any]) -> dict[str, Any]:
@@ -256,7 +261,7 @@ def _points(tally: Tally, metrics: list[Record]) -> list[Record]:
         form = next((form for form in _HISTOGRAMS if isinstance(metric.get(form), dict)), None)
         if name == METRIC and form is not None:
             temporality = metric[form].get("aggregationTemporality")
-            for place, point in _below(metric[form], at + pointer(form), "dataPoints"):
+            for place, point in _below(tally, metric[form], at + pointer(form), "dataPoints"):
                 points.append((place, {**point, "temporality": temporality}))
         elif isinstance(name, str) and name.startswith("gen_ai.client.") and "token" in name:
             tally.reject("unknown_field", Word(name), locator=at)
@@ -286,4 +291,4 @@ def _point(found: dict[str, Any], locator: str) -> Usage:
     )
 
 
-ADAPTER: Final = Adapter("otel-genai", "1", parse, ("VOLUMES",))
+ADAPTER: Final = Adapter("otel-genai", "2", parse, ("VOLUMES",))

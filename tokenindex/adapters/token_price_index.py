@@ -110,4 +110,4 @@ def _sightings(rows: Rows, observations: pl.DataFrame) -> pl.DataFrame:
     return SIGHTINGS.conform(looks.with_columns(*provenance, complete=whole, locator=pl.lit("")))
 
 
-ADAPTER: Final = Adapter("token-price-index", "1", parse, ("OBSERVATIONS", "SIGHTINGS"))
+ADAPTER: Final = Adapter("token-price-index", "2", parse, ("OBSERVATIONS", "SIGHTINGS"))

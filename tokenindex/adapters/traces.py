@@ -48,11 +48,11 @@ def parse_azure(content: bytes, capture: Capture) -> Parsed:
     InputDataError
         If the bytes are not a CSV file with these columns.
     """
-    cells, lines = private_csv(content, capture)
+    tally = Tally(capture, scope="cloud")
+    cells, lines = private_csv(tally, content)
     wanted = ["TIMESTAMP", *_COLUMNS]
     if missing := [name for name in wanted if name not in cells.columns]:
         raise unreadable(capture, "no column " + ", ".join(missing), expected="a trace of requests")
-    tally = Tally(capture, scope="cloud")
     texts = cells.select(pl.col(name).str.strip_chars() for name in wanted).with_columns(lines.alias("line"))
     day = pl.col("TIMESTAMP").str.extract(_TIME).str.to_date("%Y-%m-%d", strict=False)
     counts = [_count(pl.col(name)).alias(component) for name, component in _COLUMNS.items()]
@@ -109,7 +109,7 @@ def parse_mooncake(content: bytes, capture: Capture) -> Parsed:
         If the bytes are not JSON lines.
     """
     tally = Tally(capture, scope="provider")
-    lines = list(json_lines(content, capture))
+    lines = list(json_lines(tally, content))
     requests = [(place, item) for place, item in lines if isinstance(item, dict)]
     for place, item in lines:
         if not isinstance(item, dict):
@@ -151,5 +151,5 @@ def _request(tally: Tally, start: datetime, days: set[date], fields: dict[str, A
     return _used(tally, day, tokens, locator=place)
 
 
-AZURE: Final = Adapter("azure-trace", "1", parse_azure, ("VOLUMES",))
-MOONCAKE: Final = Adapter("mooncake-trace", "1", parse_mooncake, ("VOLUMES",))
+AZURE: Final = Adapter("azure-trace", "2", parse_azure, ("VOLUMES",))
+MOONCAKE: Final = Adapter("mooncake-trace", "2", parse_mooncake, ("VOLUMES",))

@@ -26,12 +26,15 @@ from ..tables import VOLUMES
 from ..units import VOLUME_COMPONENTS
 from . import Capture, Parsed
 from .fields import SCALE, UnusableRecord, Word, safe
-from .reading import load_csv, load_json, pointer, refuse_cut, unreadable
+from .reading import decoded, load_csv, load_json, pointer, refuse_cut, unreadable
 from .rows import Rows
 
 UNNAMED: Final = "unnamed"
 """The seller or the model of a source that names none: a registry maps it by hand, or nothing does."""
-_SAID_SAFELY: Final = re.compile(r"(byte \d+ is not UTF-8|the last line has no end)\Z")
+_SAID_SAFELY: Final = re.compile(
+    r"byte \d+ is not UTF-8|the last line has no end|there is no header|line \d+: .*|.* \d+ (columns|rows) .*"
+)
+"""What `reading.load_csv` says without quoting the file."""
 
 Record = tuple[str, dict[str, Any]]
 """Where a record stands, and its fields."""
@@ -247,9 +250,9 @@ def records(tally: Tally, content: bytes, *, columns: frozenset[str]) -> Iterato
         listed = load_json(content, tally.capture, expected=list)
         found: Iterator[tuple[str, Any]] = ((pointer(place), item) for place, item in enumerate(listed))
     elif start == b"{":
-        found = json_lines(content, tally.capture)
+        found = json_lines(tally, content)
     else:
-        yield from csv_records(content, tally.capture, columns=columns)
+        yield from csv_records(tally, content, columns=columns)
         return
     for locator, item in found:
         if isinstance(item, dict):
@@ -258,30 +261,49 @@ def records(tally: Tally, content: bytes, *, columns: frozenset[str]) -> Iterato
             tally.reject("not_an_object", item, locator=locator)
 
 
-def json_lines(content: bytes, capture: Capture) -> Iterator[tuple[str, Any]]:
-    """Yield the place and the JSON of each line that is not blank."""
+def json_lines(tally: Tally, content: bytes) -> Iterator[tuple[str, Any]]:
+    """Yield the place and the JSON of each line that is not blank; a line that is no JSON is rejected.
+
+    Raises
+    ------
+    InputDataError
+        If the bytes are not UTF-8, or no line is a JSON object.
+    """
+    expected = "one JSON object a line"
     if not content.strip():
-        raise unreadable(capture, "the file is empty", expected="one JSON object a line")
-    refuse_cut(content, capture)
+        raise unreadable(tally.capture, "the file is empty", expected=expected)
+    refuse_cut(content, tally.capture)
+    decoded(content, tally.capture)
+    broken: list[tuple[int, str]] = []
+    read = False
     for place, line in enumerate(content.split(b"\n"), start=1):
         if line.strip():
             try:
-                yield f"line {place}", load_json(line, capture, expected=object)
+                found = load_json(line, tally.capture, expected=object)
             except InputDataError as wrong:
-                what = f"line {place}: {wrong.found}"
-                raise unreadable(capture, what, expected="one JSON object a line") from None
+                broken.append((place, wrong.found))
+            else:
+                read |= isinstance(found, dict)
+                yield f"line {place}", found
+    if broken and not read:
+        raise unreadable(tally.capture, "line {}: {}".format(*broken[0]), expected=expected)
+    for place, _ in broken:
+        tally.reject("not_json", "", locator=f"line {place}")
 
 
-def private_csv(content: bytes, capture: Capture) -> tuple[pl.DataFrame, pl.Series]:
-    """Return the cells and lines of a CSV file; an error never quotes the file."""
+def private_csv(tally: Tally, content: bytes) -> tuple[pl.DataFrame, pl.Series]:
+    """Return the cells and lines of a CSV file; a ragged row is rejected, and an error never quotes the file."""
     try:
-        return load_csv(content, capture)
+        table = load_csv(content, tally.capture)
     except InputDataError as wrong:
-        what = wrong.found if _SAID_SAFELY.match(wrong.found) else "the lines do not fit the header"
-        raise unreadable(capture, what, expected="a CSV file with a header, each column once") from None
+        what = wrong.found if _SAID_SAFELY.fullmatch(wrong.found) else "a column stands twice"
+        raise unreadable(tally.capture, what, expected="a CSV file with a header, each column once") from None
+    for line, found in table.ragged:
+        tally.reject("ragged_row", Word(found), locator=f"line {line}")
+    return table.cells, table.lines
 
 
-def csv_records(content: bytes, capture: Capture, *, columns: frozenset[str]) -> Iterator[Record]:
+def csv_records(tally: Tally, content: bytes, *, columns: frozenset[str]) -> Iterator[Record]:
     """Yield the rows of a CSV file that has at least `columns`; an empty cell is no field.
 
     Raises
@@ -289,8 +311,8 @@ def csv_records(content: bytes, capture: Capture, *, columns: frozenset[str]) ->
     InputDataError
         If the bytes are not such a file.
     """
-    cells, lines = private_csv(content, capture)
+    cells, lines = private_csv(tally, content)
     if missing := sorted(columns - set(cells.columns)):
-        raise unreadable(capture, "no column " + ", ".join(missing), expected="the columns of the export")
+        raise unreadable(tally.capture, "no column " + ", ".join(missing), expected="the columns of the export")
     for line, row in zip(lines, cells.iter_rows(named=True), strict=True):
         yield f"line {line}", {name: found for name, found in row.items() if found is not None}
