@@ -156,7 +156,7 @@ CASES = [
     Case("ecb", zipped(fixture("eurofxref_hist.csv")), zipped(header_of("eurofxref_hist.csv"))),
     *(
         Case(name, fixture(f"{name}.csv"), header_of(f"{name}.csv"))
-        for name in ("prices", "volumes", "sightings", "rates")
+        for name in ("prices", "volumes", "sightings", "rates", "judgments")
     ),
     Case("openai-usage", fixture("openai_usage.json"), b'{"data":[]}'),
     Case("openai-costs", fixture("openai_costs.json"), b'{"data":[]}'),

@@ -219,7 +219,11 @@ def _without_places(parsed: Parsed) -> Rows:
     )
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+ROW_BY_ROW = [case for case in CASES if case.adapter != "judgments"]
+"""All but judgments: a file of them is refused whole, for one that is left out in silence would change a fixing."""
+
+
+@pytest.mark.parametrize("case", ROW_BY_ROW, ids=str)
 def test_an_unreadable_record_costs_exactly_itself(case: Case) -> None:
     for place, broken, without in spoilings(case):
         found, expected = read(broken, case.adapter, file=case.file), read(without, case.adapter, file=case.file)
