@@ -24,8 +24,10 @@ from tokenindex.documents import load
 from tokenindex.errors import MethodologyError
 from tokenindex.guard import held_on
 from tokenindex.methodology import Methodology
+from tokenindex.records import record
 from tokenindex.rules.caps import capped_shares as library_shares
 from tokenindex.selection import Grid, Inputs
+from tokenindex.store import shipped
 from tokenindex.tables import OBSERVATIONS, RATES, REGISTRY, SIGHTINGS, VOLUMES
 
 HOME = Path(__file__).parent.parent
@@ -541,6 +543,15 @@ def test_hours_on_two_clocks_have_no_price(zone: str | None) -> None:
     rows["observations"] = [{**quote("x", price, -5), **facts} for facts, price in quotes]
     found = determine(load(SMALL.encode(), where="SMALL"), library_inputs(rows), dates=[on(5)], known_at=None)
     assert found.elementary_on(on(5))["excluded_by"].to_list() == ["incomplete_offer"]
+
+
+@pytest.mark.parametrize("index", ["tix", "tix-level", "tix:agentic", "tix.output"])
+def test_inputs_of_nothing_give_no_fixing(index: str) -> None:
+    """Not even a registry: a basket of no constituents is a note, and no error of another kind."""
+    text = (shipped("methodology") / index.partition(":")[0].partition(".")[0] / "1.0.0.toml").read_bytes()
+    found = determine(load(text, where=index).named(index), Inputs(), dates=[date(2026, 7, 1)], known_at=None)
+    assert found.fixing(date(2026, 7, 1))["status"] == "not_determined"
+    assert record(found, date(2026, 7, 1), inputs=Inputs(), captures=[]).document["constituents"]["rows"] == []
 
 
 def test_caps_without_room() -> None:
