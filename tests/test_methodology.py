@@ -97,6 +97,12 @@ def test_bytes_that_are_not_text_are_refused() -> None:
         load(b"\xff\xfe", where="x.toml")
 
 
+@pytest.mark.parametrize(("index", "said"), [("tix:", "no workload ''"), ("tix.", "no component ''")])
+def test_a_name_that_stops_short_is_refused(index: str, said: str) -> None:
+    with pytest.raises(MethodologyError, match=said):
+        load(TIX, where="x").named(index)
+
+
 def test_a_comment_changes_the_bytes_and_not_the_meaning() -> None:
     plain, commented = load(TIX, where="a"), load(b"# a word\n" + TIX, where="b")
     assert plain.sha256 != commented.sha256

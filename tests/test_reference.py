@@ -533,6 +533,18 @@ def test_one_price_out_of_hours_and_lengths(case: str) -> None:
     assert elementary["excluded_by"] == (None if expected else "incomplete_offer")
 
 
+@pytest.mark.parametrize("night", [{"price": Decimal(0)}, {"price": Decimal(-1)}, {"date_kind": "undated"}])
+def test_hours_whose_quote_is_screened_out_stay_open(night: dict[str, Any]) -> None:
+    """The price of the day must not be taken for that of the night, of which there is a quote that cannot be used."""
+    rows = small_inputs({"x": 1000})
+    hours = {"time_from": "20:00:00", "time_to": "06:00:00"}
+    rows["observations"] = [quote("x", "2", -5), {**quote("x", "1", -5), **hours, **night}]
+    text = SMALL.replace("[[screens]]", '[[screens]]\nrule = "date_kind"\nallowed = ["declared"]\n[[screens]]', 1)
+    found = determine(load(text.encode(), where="SMALL"), library_inputs(rows), dates=[on(5)], known_at=None)
+    assert found.elementary_on(on(5))["excluded_by"].to_list() == ["incomplete_offer"]
+    agreed(text, rows, [5])
+
+
 @pytest.mark.parametrize("zone", ["UTC", None])
 def test_hours_on_two_clocks_have_no_price(zone: str | None) -> None:
     """One window named on the clocks of two zones would count twice, and take its hours from the rest of the day."""

@@ -24,6 +24,11 @@ from .selection import Grid, Inputs, select, select_volumes, union
 from .units import COMPONENTS, PER_MTOK
 
 _COMPONENT = pl.Enum(COMPONENTS)
+_NO_QUOTE = (
+    "unmapped", "not_in_universe", "source_not_allowed", "component_not_used", "withdrawn", "source_unseen",
+    "service_tier", "prompt_length",
+)  # fmt: skip
+"""Why a row says nothing of what the index measures on a date, whatever its price."""
 
 
 def observed(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.DataFrame:
@@ -94,10 +99,14 @@ def consolidate(
     names = universe.with_columns(code=pl.int_range(pl.len()))
     code = pl.lit(names["place"]).search_sorted(pl.col("place")).cast(pl.Int64)
     held = pl.col("excluded_by").eq_missing(pl.col("held_by"))  # nothing else excludes it; null: used
-    usable = rows.filter(held).with_columns(
+    # hours whose own quote a screen keeps out are not those of the quote beside it: that offer leaves them open
+    hours = pl.col("time_from").is_not_null() & ~pl.col("excluded_by").is_in(_NO_QUOTE)
+    usable = rows.filter(held | (hours & pl.col("offer").is_in(rows.filter(held)["offer"].unique().implode())))
+    usable = usable.with_columns(
         code=code,
-        held=pl.col("held_by").is_not_null(),
-        standard_price=pl.when(pl.col("held_by").is_null()).then("standard_price"),
+        barred=~held,
+        held=pl.col("held_by").is_not_null() & held,
+        standard_price=pl.when(pl.col("excluded_by").is_null()).then("standard_price"),
     )
     # one number for a constituent and a position, and its rank among all ends of spells
     ends = {end: pl.col("code") * (size + 1) + pl.col(end) for end in ("i0", "i1")}
