@@ -26,6 +26,8 @@ OFFER = ("source", "provider", "model", "component", "service_tier", "region")
 QUOTE = (*OFFER, "context_from", "time_from", "time_to", "time_zone")
 SERIES = ("source", "provider", "model", "component", "service_tier", "period_start", "period_end")
 DAY = 86_400
+UNPRICED = {"not_positive", "price_bounds", "no_exchange_rate", "price_too_large"}
+SCREENED_OUT = {"region", "date_kind", "alias"}
 Row = Mapping[str, Any]
 
 
@@ -345,9 +347,17 @@ class Reference:
 
     def _elementary(self, day: date) -> dict[tuple[str, str], dict[str, Any]]:
         usable: dict[tuple[str, str], list[Row]] = defaultdict(list)
-        for row in self.in_force(day):
-            if row["excluded_by"] is None or row["excluded_by"] == row["held_by"]:
+        offers: set[tuple[Any, ...]] = set()
+        rows = sorted(self.in_force(day), key=barred)
+        for row in rows:
+            offer = tuple(row[name] for name in OFFER)
+            if not barred(row):
                 usable[row["constituent"], row["component"]].append(row)
+                offers.add(offer)
+            elif row["excluded_by"] in UNPRICED:
+                usable[row["constituent"], row["component"]].append(row)  # it is sold: nothing stands in for it
+            elif row["time_from"] is not None and row["excluded_by"] in SCREENED_OUT and offer in offers:
+                usable[row["constituent"], row["component"]].append(row)  # its hours stay open
         found: dict[tuple[str, str], dict[str, Any]] = {}
         for constituent in self.universe(day):
             for component in self.mix:
@@ -375,15 +385,16 @@ class Reference:
             offers[tuple(row[name] for name in OFFER)].append(row)
         found = []
         for quotes in offers.values():
-            held = any(quote["held_by"] for quote in quotes)
-            price = None if held else workload_price(quotes, self.prompts(component))
+            held = any(quote["held_by"] and not barred(quote) for quote in quotes)
+            priced = not held and not any(barred(quote) for quote in quotes)
+            price = workload_price(quotes, self.prompts(component)) if priced else None
             if held or price is not None:
                 found.append({**quotes[0], "standard_price": price})
         return found
 
     def _consolidated(self, rows: Sequence[Row]) -> dict[str, Any]:
         if not rows:
-            nothing = {"price": None, "source_tier": None, "excluded_by": "incomplete_offer"}
+            nothing = {"price": None, "source_tier": None, "excluded_by": "no_usable_price"}
             return nothing | {"quotes": 0, "agreeing": 0, "sources": 0}
         rule = self.document["consolidation"]
         tier = min(row["source_tier"] for row in rows)
@@ -846,6 +857,11 @@ def workload_price(quotes: Sequence[Row], prompts: Sequence[tuple[int, Fraction]
             paid = sum(served(q, length) * q["standard_price"] for q in now)
             cost += share * Fraction(end - start, DAY) * Fraction(paid, length)
     return half_even(cost)
+
+
+def barred(row: Row) -> bool:
+    """Return whether something besides a guard keeps the row out."""
+    return row["excluded_by"] is not None and row["excluded_by"] != row["held_by"]
 
 
 def screened(row: Row, screen: Row) -> str | None:

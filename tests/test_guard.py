@@ -638,7 +638,8 @@ def test_no_guards_find_nothing() -> None:
     ("old", "new", "words"),
     [
         (b"[release]", b"[realease]", ["'realease'", "did you mean 'release'"]),
-        (b"confirming_sources = 1", b"confirming_sources = 0", ["[release]", "at least 1"]),
+        (b"confirming_sources = 1", b"confirming_sources = 0", ["[release]", "1 to 10**6"]),
+        (b"changes = 5", b"changes = 99999999999999999999", ["flapping", "10**6"]),
         (b'held_until = "second_source"', b'held_until = "never"', ["unit_factor", "'never'", "second_day"]),
         (b"tolerance = 0.05", b"tolerance = 2", ["tolerance", "between 0 and 1"]),
         (b"bound = 10", b"bound = 1", ["bound"]),

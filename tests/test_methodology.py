@@ -74,6 +74,13 @@ def test_the_prose_holds_no_number_of_the_document() -> None:
             ["two tiers"],
         ),
         (b"[identity]", b"[identity", ["TOML"]),
+        (b'rule = "robust_z"', b'rule = ["robust_z"]', ["unknown rule ['robust_z']"]),
+        (b"input = 242", b"input = 1000000000001", ["mix", "10**12"]),
+        (b"tolerance = 0.02", b"tolerance = 1e-999999999", ["tolerance", "out of range"]),
+        (b"base_level = 1000", b"base_level = 1_000_001", ["base_level"]),
+        (b'index = "tix"', b'index = "tix:agentic"', ["[identity] index", "names a workload"]),
+        (b'index = "tix"', b'index = "../tix"', ["[identity] index"]),
+        (b'cut_off = "16:00"', b'cut_off = "16:00+09:00"', ["cut_off", "HH:MM"]),  # the zone is the offset's
     ],
 )
 def test_a_wrong_document_is_refused_and_the_place_is_named(old: bytes, new: bytes, words: list[str]) -> None:
@@ -88,6 +95,12 @@ def test_a_wrong_document_is_refused_and_the_place_is_named(old: bytes, new: byt
 def test_bytes_that_are_not_text_are_refused() -> None:
     with pytest.raises(MethodologyError, match="UTF-8"):
         load(b"\xff\xfe", where="x.toml")
+
+
+@pytest.mark.parametrize(("index", "said"), [("tix:", "no workload ''"), ("tix.", "no component ''")])
+def test_a_name_that_stops_short_is_refused(index: str, said: str) -> None:
+    with pytest.raises(MethodologyError, match=said):
+        load(TIX, where="x").named(index)
 
 
 def test_a_comment_changes_the_bytes_and_not_the_meaning() -> None:

@@ -24,8 +24,10 @@ from tokenindex.documents import load
 from tokenindex.errors import MethodologyError
 from tokenindex.guard import held_on
 from tokenindex.methodology import Methodology
+from tokenindex.records import record
 from tokenindex.rules.caps import capped_shares as library_shares
 from tokenindex.selection import Grid, Inputs
+from tokenindex.store import shipped
 from tokenindex.tables import OBSERVATIONS, RATES, REGISTRY, SIGHTINGS, VOLUMES
 
 HOME = Path(__file__).parent.parent
@@ -257,7 +259,7 @@ EXPECTED_STATES = (
     *("carried constituent", "outlier in use of an older price", "two baskets", "a basket skipped"),
     *("outlier: fixed_cutoff", "outlier: robust_z", "outlier: unconfirmed_jump", "outlier: worse_tier"),
     *("model cap binds", "vendor cap binds", "more candidates than places", "imputed", "several quotes"),
-    *("elementary: None", "elementary: not_quoted", "elementary: sources_disagree", "elementary: incomplete_offer"),
+    *("elementary: None", "elementary: not_quoted", "elementary: sources_disagree", "elementary: no_usable_price"),
     *("elementary: held", "row: unconfirmed_jump", "row: unit_factor"),
     *("row: None", "row: unmapped", "row: not_in_universe", "row: source_not_allowed", "row: component_not_used"),
     *("row: withdrawn", "row: source_unseen", "row: service_tier", "row: region", "row: alias"),
@@ -528,7 +530,19 @@ def test_one_price_out_of_hours_and_lengths(case: str) -> None:
     (elementary,) = found.elementary_on(on(5)).to_dicts()
     agreed(text, rows, [5])
     assert (elementary["price"] and nano(elementary["price"])) == expected
-    assert elementary["excluded_by"] == (None if expected else "incomplete_offer")
+    assert elementary["excluded_by"] == (None if expected else "no_usable_price")
+
+
+@pytest.mark.parametrize("night", [{"price": Decimal(0)}, {"price": Decimal(-1)}, {"date_kind": "undated"}])
+def test_hours_whose_quote_is_screened_out_stay_open(night: dict[str, Any]) -> None:
+    """The price of the day must not be taken for that of the night, of which there is a quote that cannot be used."""
+    rows = small_inputs({"x": 1000})
+    hours = {"time_from": "20:00:00", "time_to": "06:00:00"}
+    rows["observations"] = [quote("x", "2", -5), {**quote("x", "1", -5), **hours, **night}]
+    text = SMALL.replace("[[screens]]", '[[screens]]\nrule = "date_kind"\nallowed = ["declared"]\n[[screens]]', 1)
+    found = determine(load(text.encode(), where="SMALL"), library_inputs(rows), dates=[on(5)], known_at=None)
+    assert found.elementary_on(on(5))["excluded_by"].to_list() == ["no_usable_price"]
+    agreed(text, rows, [5])
 
 
 @pytest.mark.parametrize("zone", ["UTC", None])
@@ -540,7 +554,16 @@ def test_hours_on_two_clocks_have_no_price(zone: str | None) -> None:
     quotes = (({}, "2"), (morning, "4"), (same, "4"))
     rows["observations"] = [{**quote("x", price, -5), **facts} for facts, price in quotes]
     found = determine(load(SMALL.encode(), where="SMALL"), library_inputs(rows), dates=[on(5)], known_at=None)
-    assert found.elementary_on(on(5))["excluded_by"].to_list() == ["incomplete_offer"]
+    assert found.elementary_on(on(5))["excluded_by"].to_list() == ["no_usable_price"]
+
+
+@pytest.mark.parametrize("index", ["tix", "tix-level", "tix:agentic", "tix.output"])
+def test_inputs_of_nothing_give_no_fixing(index: str) -> None:
+    """Not even a registry: a basket of no constituents is a note, and no error of another kind."""
+    text = (shipped("methodology") / index.partition(":")[0].partition(".")[0] / "1.0.0.toml").read_bytes()
+    found = determine(load(text, where=index).named(index), Inputs(), dates=[date(2026, 7, 1)], known_at=None)
+    assert found.fixing(date(2026, 7, 1))["status"] == "not_determined"
+    assert record(found, date(2026, 7, 1), inputs=Inputs(), captures=[]).document["constituents"]["rows"] == []
 
 
 def test_caps_without_room() -> None:

@@ -98,7 +98,10 @@ class Basket:
 
 def level_of(numerator: int, denominator: int, *, step: int) -> int:
     """Return ``numerator / denominator`` index points in nano, rounded half-even to a multiple of `step`."""
-    return divide(numerator * NANO, denominator * step) * step
+    level = divide(numerator * NANO, denominator * step) * step
+    if level >= 2**63:
+        raise DeterminationError("the level is beyond what 64 bits hold in nano points", expected="below 9.2e9 points")
+    return level
 
 
 def rebalance_dates(formula: FixedBasket, calendar: Calendar, *, last: date) -> list[tuple[date, date]]:

@@ -24,6 +24,13 @@ from .selection import Grid, Inputs, select, select_volumes, union
 from .units import COMPONENTS, PER_MTOK
 
 _COMPONENT = pl.Enum(COMPONENTS)
+_NO_QUOTE = (
+    "unmapped", "not_in_universe", "source_not_allowed", "component_not_used", "withdrawn", "source_unseen",
+    "service_tier", "prompt_length",
+)  # fmt: skip
+"""Why a row says nothing of what the index measures on a date, whatever its price."""
+_UNPRICED = ("not_positive", "price_bounds", "no_exchange_rate", "price_too_large")
+"""Why a row that is an offer has no price that can be used: what it offers is on sale all the same."""
 
 
 def observed(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.DataFrame:
@@ -89,15 +96,21 @@ def consolidate(
 
     A piece is a run of dates over which no usable observation of a constituent changes. The pieces of every constituent of
     the universe cover the whole grid. A price that is held back takes part without a price: a worse source is not asked
-    because a better one is doubted.
+    because a better one is doubted. So does one that cannot be used: nothing stands in for a component that is sold.
     """
     names = universe.with_columns(code=pl.int_range(pl.len()))
     code = pl.lit(names["place"]).search_sorted(pl.col("place")).cast(pl.Int64)
     held = pl.col("excluded_by").eq_missing(pl.col("held_by"))  # nothing else excludes it; null: used
-    usable = rows.filter(held).with_columns(
+    # hours whose own quote a screen keeps out are not those of the quote beside it: that offer leaves them open
+    hours = pl.col("time_from").is_not_null() & ~pl.col("excluded_by").is_in(_NO_QUOTE)
+    hours &= pl.col("offer").is_in(rows.filter(held)["offer"].unique().implode())
+    unpriced = pl.col("excluded_by").is_in(_UNPRICED)
+    usable = rows.filter(held | unpriced | hours).with_columns(
         code=code,
-        held=pl.col("held_by").is_not_null(),
-        standard_price=pl.when(pl.col("held_by").is_null()).then("standard_price"),
+        barred=~held,
+        unpriced=unpriced.fill_null(False),
+        held=pl.col("held_by").is_not_null() & held,
+        standard_price=pl.when(pl.col("excluded_by").is_null()).then("standard_price"),
     )
     # one number for a constituent and a position, and its rank among all ends of spells
     ends = {end: pl.col("code") * (size + 1) + pl.col(end) for end in ("i0", "i1")}
@@ -143,7 +156,7 @@ def _consolidated(members: pl.DataFrame, methodology: Methodology) -> pl.DataFra
     both = found.join(doubted, on="quote", how="full", coalesce=True).sort("quote")
     absent = pl.col("source_tier").is_null()
     held = pl.col("held").is_not_null() & (absent | (pl.col("held") < pl.col("source_tier")))
-    reason = pl.when(held).then(pl.lit("held")).when(absent).then(pl.lit("incomplete_offer")).otherwise("excluded_by")
+    reason = pl.when(held).then(pl.lit("held")).when(absent).then(pl.lit("no_usable_price")).otherwise("excluded_by")
     counts = ("quotes", "agreeing", "sources")
     return both.with_columns(
         *(pl.when(held | absent).then(0).otherwise(name).cast(pl.Int64).alias(name) for name in counts),

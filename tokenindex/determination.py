@@ -167,10 +167,11 @@ def _baskets(
         fresh=(pl.col("used_number") == pl.col("number")).fill_null(False),
     )
     dated = kept.partition_by("i", as_dict=True, include_key=False)
+    nobody = kept.drop("i").clear()  # a date without constituents: the index measures no model of the registry
     baskets, notes = form_baskets(
         methodology.formula,
         rebalances,
-        on=lambda day: [Priced._make(row) for row in dated[(positions[day],)].rows()],
+        on=lambda day: [Priced._make(row) for row in dated.get((positions[day],), nobody).rows()],
         after=before[0],
         rungs=methodology.waterfall,
         step=step_of(methodology.publication.level_decimals),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import re
 import tomllib
 import types
 import typing
@@ -135,7 +136,7 @@ def _rules(slot: str, tables: Any, *, where: str) -> tuple[Any, ...]:
 def _rule(slot: str, table: Any, *, where: str) -> Any:
     table = dict(_typed(table, dict[str, Any], where=where))
     name = table.pop("rule", None)
-    if name not in RULES[slot]:
+    if not isinstance(name, str) or name not in RULES[slot]:
         near = get_close_matches(str(name), RULES[slot], n=1)
         raise MethodologyError(
             f"unknown rule {name!r}" if name else "no rule is named",
@@ -144,6 +145,10 @@ def _rule(slot: str, table: Any, *, where: str) -> Any:
             remedy=f"did you mean {near[0]!r}?" if near else "name the rule",
         )
     return _build(RULES[slot][name], table, where=f"{where} {name}")
+
+
+_DIGITS: Final = 40
+"""Places before and after the point of a number: an exponent of a billion would be written out exactly."""
 
 
 def _typed(found: Any, wanted: Any, *, where: str) -> Any:
@@ -161,14 +166,18 @@ def _typed(found: Any, wanted: Any, *, where: str) -> Any:
         return Decimal(found)
     if isinstance(found, Decimal) and not found.is_finite():
         raise MethodologyError(f"{found} is not a number", where=where, expected="a finite number")
+    if isinstance(found, Decimal) and abs(found.adjusted()) > _DIGITS:
+        raise MethodologyError(f"{found} is out of range", where=where, expected="a number that is written out in full")
     if isinstance(wanted, type) and type(found) is wanted:
         return found
     name = wanted.__name__ if isinstance(wanted, type) else str(wanted)
     raise MethodologyError(f"{found!r} is a {type(found).__name__}", where=where, expected=f"a {name}")
 
 
+_INDEX: Final = re.compile(r"[A-Za-z0-9_-]+")
 _EXPECTED: Final = {
     "[[outliers]] dates": "at most carry_dates of [inputs]",
+    "[identity] index": "letters, digits, - and _: a colon names a workload and a point a component",
     "[[waterfall]]": "minimums first, then at most one carry_forward, then no_fixing as the last rung",
     "[publication] price_decimals": "0 to 9",
     "[publication] level_decimals": "0 to 9",
@@ -196,13 +205,14 @@ def _check_workload(w: Workload, *, where: str) -> None:
     counts = [n for p in w.prompts for n in p.parts.values()]
     ordered = bool(lengths) and lengths == sorted(set(lengths)) and lengths[0] >= 1 and lengths[-1] <= 10**9
     whole = all(n >= 0 for n in counts) and all(w.total(c) for c in w.components) and w.whole < 10**12
-    mix = bool(w.mix) and all(n > 0 for n in w.mix.values()) and set(w.mix) <= set(COMPONENTS)
+    positive = bool(w.mix) and all(n > 0 for n in w.mix.values()) and sum(w.mix.values()) <= 10**12
+    mix = positive and set(w.mix) <= set(COMPONENTS)
     instead = set(w.instead) <= set(w.mix) and set(w.instead.values()) <= set(COMPONENTS)
     tiers = bool(w.service_tiers) and set(w.service_tiers) <= set(SERVICE_TIERS)
     parts = [p.parts for p in w.prompts]
     wrong = (
         ("name", w.name, w.name.isidentifier(), "letters, digits and underscores"),
-        ("mix", w.mix, mix, "positive whole numbers of " + ", ".join(COMPONENTS)),
+        ("mix", w.mix, mix, "positive whole numbers, in all at most 10**12, of " + ", ".join(COMPONENTS)),
         ("instead", w.instead, instead, "a component for components of the mix"),
         ("service_tiers", list(w.service_tiers), tiers, "some of " + ", ".join(SERVICE_TIERS)),
         ("prompts", lengths, ordered, _LENGTHS),
@@ -218,6 +228,7 @@ def _check_workload(w: Workload, *, where: str) -> None:
 def _checked(m: Methodology, *, where: str) -> Methodology:
     """Return `m` if its sections agree with each other."""
     wrong = (
+        ("[identity] index", m.identity.index, bool(_INDEX.fullmatch(m.identity.index))),
         ("[measures] currency", m.measures.currency, m.measures.currency in CURRENCIES),
         ("[inputs] prices tier", [p.tier for p in m.inputs.prices], all(p.tier in (1, 2, 3) for p in m.inputs.prices)),
         ("[inputs] prices", "no source", bool(m.inputs.prices)),

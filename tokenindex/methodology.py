@@ -214,10 +214,10 @@ class Methodology:
 
     def named(self, index: str) -> Methodology:
         """Return the methodology of `index`: of a workload (``tix:agentic``), a component (``tix.output``) or of both."""
-        whole, _, component = index.partition(".")
-        _, _, workload = whole.partition(":")
-        chosen = self.for_workload(workload) if workload else self
-        return chosen.for_component(component) if component else chosen
+        whole, point, component = index.partition(".")
+        _, colon, workload = whole.partition(":")
+        chosen = self.for_workload(workload) if colon else self
+        return chosen.for_component(component) if point else chosen
 
     @cached_property
     def asks(self) -> str:

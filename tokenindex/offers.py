@@ -7,7 +7,8 @@ Among the tokens of a component a share :math:`w_L` is used with prompts of leng
 than :math:`a` and up to :math:`b` serves :math:`\\sum_{a < L ≤ b} w_L` of them; a marginal one, which is paid for the
 tokens between :math:`a` and :math:`b` alone, :math:`\\sum_L w_L (\\min(L, b) - \\min(L, a)) / L`. A quote for some hours
 serves their part of a day of 24 hours on the clock of its own zone, and the quote without hours beside it the rest. Where
-two quotes serve the same prompt or hour there is no price: what is served twice would hide what is not served at all.
+two quotes serve the same prompt or hour there is no price: what is served twice would hide what is not served at all. Hours
+whose own quote is screened out are open: the quote beside it does not speak for them.
 """
 
 from __future__ import annotations
@@ -63,8 +64,8 @@ def evaluate(quotes: pl.DataFrame, workload: Workload) -> pl.DataFrame:
     Parameters
     ----------
     quotes : DataFrame
-        ``quote`` (number of piece and component), ``offer, source, source_tier, held, context_from, context_to, time_from,
-        time_to, time_zone, reach, standard_price``.
+        ``quote`` (number of piece and component), ``offer, source, source_tier, held, barred, unpriced, context_from,
+        context_to, time_from, time_to, time_zone, reach, standard_price``; what is barred has no price.
 
     Returns
     -------
@@ -79,15 +80,23 @@ def evaluate(quotes: pl.DataFrame, workload: Workload) -> pl.DataFrame:
     served = pl.col("reach") * pl.col("seconds")
     offers = parts.group_by("quote", "offer", maintain_order=True).agg(
         pl.col("source", "source_tier").first(),
-        pl.col("held").any(),
+        pl.col("held", "barred").any(),
+        nothing=pl.col("barred").all() & ~pl.col("unpriced").any(),
         served=served.sum(),
         paid=(served * pl.col("standard_price")).sum(),
         least=pl.col("seconds").min(),
     )
     offers = offers.join(torn, on=["quote", "offer"], how="left", maintain_order="left")
     whole = pl.lit(workload.whole * DAY, dtype=pl.Int128)
+    offers = offers.filter(~pl.col("nothing"))
     price = divide_columns(pl.col("paid"), whole).cast(pl.Int64)
-    covered = (pl.col("served") == whole) & (pl.col("least") >= 0) & ~pl.col("held") & pl.col("torn").is_null()
+    covered = (
+        (pl.col("served") == whole)
+        & (pl.col("least") >= 0)
+        & ~pl.col("held")
+        & ~pl.col("barred")
+        & pl.col("torn").is_null()
+    )
     return offers.select("quote", "source", "source_tier", "held", standard_price=pl.when(covered).then(price))
 
 

@@ -63,9 +63,12 @@ class Calendar:
     @cached_property
     def _local(self) -> time:
         try:
-            return time.fromisoformat(self.cut_off)
+            moment = time.fromisoformat(self.cut_off)
         except ValueError:
-            raise MethodologyError(f"cut_off is {self.cut_off!r}", expected="HH:MM", where="calendar") from None
+            moment = None
+        if moment is None or f"{moment:%H:%M}" != self.cut_off:  # it also reads an offset, which would be lost
+            raise MethodologyError(f"cut_off is {self.cut_off!r}", expected="HH:MM", where="calendar")
+        return moment
 
     @cached_property
     def dates(self) -> tuple[date, ...]:

@@ -56,7 +56,7 @@ def fixed_basket(
     Parameters
     ----------
     base_date, base_level
-        The first fixing and its level.
+        The first fixing and its level, at most 10**6: later levels fit 64 bits in nano.
     rebalance_day : int
         Day of the month of a rebalance, 1 to 28; the first fixing date from then on.
     announce_dates : int
@@ -70,8 +70,8 @@ def fixed_basket(
     """
     if not 1 <= rebalance_day <= 28 or announce_dates < 1 or max_constituents < 1:
         raise ValueError("rebalance_day must be 1 to 28, announce_dates and max_constituents at least 1")
-    if base_level <= 0:
-        raise ValueError("base_level must be above 0")
+    if not 0 < base_level <= 10**6:
+        raise ValueError("base_level must be above 0 and at most 10**6")
     if not 1 <= notional <= 10**12:
         raise ValueError("notional must be 1 to 10**12")
     if not (0 < model_cap <= 1 and 0 < vendor_cap <= 1):

@@ -59,7 +59,7 @@ class Release:
     Parameters
     ----------
     confirming_sources : int
-        Other sources that must show the price for the same constituent, at least 1.
+        Other sources that must show the price for the same constituent, 1 to 10**6.
     tolerance : Decimal
         Relative distance at which another source's price counts as the same, 0 to 1.
     later_days : int
@@ -71,8 +71,8 @@ class Release:
     later_days: int
 
     def __post_init__(self) -> None:
-        if self.confirming_sources < 1 or not 1 <= self.later_days <= 3660:
-            raise ValueError("confirming_sources must be at least 1, later_days 1 to 3660")
+        if not 1 <= self.confirming_sources <= 10**6 or not 1 <= self.later_days <= 3660:
+            raise ValueError("confirming_sources must be 1 to 10**6, later_days 1 to 3660")
         _share(self.tolerance, name="tolerance")
 
 
@@ -367,14 +367,14 @@ def flapping(*, changes: int, days: int, held_until: str) -> Guard:
     Parameters
     ----------
     changes : int
-        At least 2.
+        2 to 10**6.
     days : int
         1 to 3660.
     held_until : str
         One of `HELD_UNTIL`.
     """
-    if changes < 2:
-        raise ValueError("changes must be at least 2")
+    if not 2 <= changes <= 10**6:
+        raise ValueError("changes must be 2 to 10**6")
     begin = pl.col("begin")
     enough = pl.col("quote").shift(changes) == pl.col("quote")  # so many changes, and the first price before them
     within = begin - begin.shift(changes - 1) <= _days(days)
