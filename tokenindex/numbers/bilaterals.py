@@ -90,9 +90,9 @@ def chained(
 ) -> Index:
     """Return the product of the links from period to period, 1 in the first.
 
-    A chained index of weighted relatives drifts where items come and go or prices bounce: on the seasonal items of Turvey
-    (PPI Manual 2004, chapter 22) chained Fisher ends at 0.356 and GEKS at 1.440. Parameters are those of `bilateral`, without
-    a base; another base is a `Index.rebase`.
+    A chained weighted index drifts where items come and go or prices bounce: on the seasonal items of Turvey (PPI Manual
+    2004, chapter 22) chained Fisher ends at 0.356 and GEKS at 1.440. Parameters are those of `bilateral`, without a base;
+    for another base there is `Index.rebase`.
     """
     found = links(table, formula=formula, of=of, sigma=sigma, weight_period=weight_period, duplicates=duplicates)
     return found.chain()

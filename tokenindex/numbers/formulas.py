@@ -4,41 +4,42 @@
 index of a formula is the same formula with prices and quantities exchanged.
 
 With prices :math:`p`, quantities :math:`q`, expenditures :math:`v = p q`, shares :math:`s = v / Σ v` and relatives
-:math:`x = p_1 / p_0`, always over the items that both periods have. Paragraphs are those of the Consumer Price Index Manual:
-Theory (ILO, IMF and others, 2004, chapters 15 to 20; the data of the known answers are its chapter 19).
+:math:`x = p_1 / p_0`, always over the items that both periods have. The Consumer Price Index Manual: Theory and Practice
+(ILO, IMF and others 2004) treats the elementary ones in chapter 20, the weighted ones in chapters 15 to 17; its chapter 19
+computes most of them, and these are among the known answers. Balk (2008), chapter 3, has the Vartias and Stuvel.
 
-==================== ===================================================================== ======================
-name                 equation                                                              source
-==================== ===================================================================== ======================
-carli                :math:`Σ x / n`                                                       20.38
-jevons               :math:`(Π x)^{1/n}`                                                   20.38
-harmonic             :math:`n / Σ x^{-1}` (Coggeshall)                                     20.38
-dutot                :math:`Σ p_1 / Σ p_0`                                                 20.38
-cswd                 :math:`\\sqrt{carli · harmonic}`                                       20.38
-laspeyres            :math:`Σ p_1 q_0 / Σ p_0 q_0`                                         15.11
-paasche              :math:`Σ p_1 q_1 / Σ p_0 q_1`                                         15.12
-lowe                 :math:`Σ p_1 q_b / Σ p_0 q_b`                                         15.24
-young                :math:`Σ s_b x`                                                       15.48
-geometric_laspeyres  :math:`Π x^{s_0}`                                                     15.78
-geometric_paasche    :math:`Π x^{s_1}`                                                     15.78
-geometric_young      :math:`Π x^{s_b}`                                                     15.78
-geometric_lowe       :math:`Π x^{w}, w ∝ p_0 q_b`                                          15.78
-palgrave             :math:`Σ s_1 x`                                                       16.55
-drobisch             :math:`(laspeyres + paasche) / 2`                                     15.18
-fisher               :math:`\\sqrt{laspeyres · paasche}`                                    15.18
-marshall_edgeworth   :math:`b = q_0 + q_1`                                                 15.18
-walsh                :math:`b = \\sqrt{q_0 q_1}`                                            15.26
-geary_khamis         :math:`b = q_0 q_1 / (q_0 + q_1)`, of two periods                     16.45
-tornqvist            :math:`\\sqrt{geometric\\_laspeyres · geometric\\_paasche}`              15.81
-theil                :math:`Π x^w, w ∝ (s_0 s_1 (s_0 + s_1) / 2)^{1/3}`                    16.88
-rao                  :math:`Π x^w, w ∝ s_0 s_1 / (s_0 + s_1)`                              16.88
-sato_vartia          :math:`Π x^w, w ∝ L(s_0, s_1)`, L the logarithmic mean (Vartia II)    Balk (2008) 3.3
-montgomery_vartia    :math:`Π x^w, w = L(v_0, v_1) / L(V_0, V_1)` (Vartia I)               Balk (2008) 3.3
-lloyd_moulton        :math:`(Σ s_0 x^{1-σ})^{1/(1-σ)}`, geometric Laspeyres at σ = 1       17.61
-stuvel               :math:`(l - k) / 2 + \\sqrt{((l - k) / 2)^2 + V_1 / V_0}`              Balk (2008) 3.5
-unit_value           :math:`(V_1 / Σ q_1) / (V_0 / Σ q_0)`                                 15.15, Balk (2008) 3.2
-lehr                 :math:`(V_1 / V_0) (Σ z q_0 / Σ z q_1), z = (v_0+v_1) / (q_0+q_1)`    von der Lippe (2001)
-==================== ===================================================================== ======================
+==================== ===================================================================== ===========================
+name                 equation                                                              first in, or named after
+==================== ===================================================================== ===========================
+carli                :math:`Σ x / n`                                                       Carli 1764
+jevons               :math:`(Π x)^{1/n}`                                                   Jevons 1865
+harmonic             :math:`n / Σ x^{-1}`                                                  Coggeshall 1886
+dutot                :math:`Σ p_1 / Σ p_0`                                                 Dutot 1738
+cswd                 :math:`\\sqrt{carli · harmonic}`                                       Carruthers and others 1980
+laspeyres            :math:`Σ p_1 q_0 / Σ p_0 q_0`                                         Laspeyres 1871
+paasche              :math:`Σ p_1 q_1 / Σ p_0 q_1`                                         Paasche 1874
+lowe                 :math:`Σ p_1 q_b / Σ p_0 q_b`                                         Lowe 1823
+young                :math:`Σ s_b x`                                                       Young 1812
+geometric_laspeyres  :math:`Π x^{s_0}`                                                     CPI Manual, chapter 16
+geometric_paasche    :math:`Π x^{s_1}`                                                     CPI Manual, chapter 16
+geometric_young      :math:`Π x^{s_b}`                                                     CPI Manual, chapter 1
+geometric_lowe       :math:`Π x^{w}, w ∝ p_0 q_b`                                          PriceIndices, gpindex
+palgrave             :math:`Σ s_1 x`                                                       Palgrave 1886
+drobisch             :math:`(laspeyres + paasche) / 2`                                     Drobisch 1871
+fisher               :math:`\\sqrt{laspeyres · paasche}`                                    Fisher 1922
+marshall_edgeworth   :math:`b = q_0 + q_1`                                                 Marshall 1887
+walsh                :math:`b = \\sqrt{q_0 q_1}`                                            Walsh 1901
+geary_khamis         :math:`b = q_0 q_1 / (q_0 + q_1)`, of two periods                     Geary 1958, Khamis 1972
+tornqvist            :math:`\\sqrt{geometric\\_laspeyres · geometric\\_paasche}`              Törnqvist 1936
+theil                :math:`Π x^w, w ∝ (s_0 s_1 (s_0 + s_1) / 2)^{1/3}`                    Theil 1973
+rao                  :math:`Π x^w, w ∝ s_0 s_1 / (s_0 + s_1)`                              Rao 1990
+sato_vartia          :math:`Π x^w, w ∝ L(s_0, s_1)`, L the logarithmic mean                Vartia II, Sato 1976
+montgomery_vartia    :math:`Π x^w, w = L(v_0, v_1) / L(V_0, V_1)`                          Vartia I, 1976
+lloyd_moulton        :math:`(Σ s_0 x^{1-σ})^{1/(1-σ)}`, geometric Laspeyres at σ = 1       Lloyd 1975, Moulton 1996
+stuvel               :math:`(l - k) / 2 + \\sqrt{((l - k) / 2)^2 + V_1 / V_0}`              Stuvel 1957
+unit_value           :math:`(V_1 / Σ q_1) / (V_0 / Σ q_0)`                                 Segnitz 1870
+lehr                 :math:`(V_1 / V_0) (Σ z q_0 / Σ z q_1), z = (v_0+v_1) / (q_0+q_1)`    Lehr 1885
+==================== ===================================================================== ===========================
 
 For `stuvel`, :math:`l` and :math:`k` are the Laspeyres price and quantity indices.
 
@@ -125,7 +126,7 @@ def _lehr(pairs: Pairs) -> Floats:
     total = pairs.q0 + pairs.q1
     price = np.divide(pairs.v0 + pairs.v1, total, out=np.zeros_like(pairs.p1), where=total > 0)
     change = pairs.v1.sum(axis=1) / pairs.v0.sum(axis=1)
-    return change * dot(price, np.broadcast_to(pairs.q0, price.shape)) / dot(price, pairs.q1)
+    return np.asarray(change * dot(price, np.broadcast_to(pairs.q0, price.shape)) / dot(price, pairs.q1))
 
 
 CARLI, HARMONIC = Mean(1, _equal, weighs=False), Mean(-1, _equal, weighs=False)
@@ -189,8 +190,8 @@ def contributions(formula: Formula, pairs: Pairs, *, split: str | None) -> Float
     """Return what each item adds to the index less 1, in rows that sum to it.
 
     A basket: :math:`b (p_1 - p_0) / Σ b p_0`. A mean of order :math:`r`: :math:`w (x - 1)` with the weights of the
-    arithmetic mean that gives the same number (Balk 2008, 4.2; Martin 2021). For Fisher (and Carruthers–Sellwood–Ward–Dalén)
-    there are three splits in use, which sum to the same number and differ by item:
+    arithmetic mean that gives the same number (Balk 2008, 4.2; Martin 2021). For Fisher (and ``cswd``) there
+    are three splits in use, which sum to the same number and differ by item:
 
     - ``reinsdorf``: the average of the two sets of geometric weights, made arithmetic (Reinsdorf, Diewert and Ehemann 2002,
       section 6);

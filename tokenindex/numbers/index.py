@@ -1,8 +1,8 @@
 """An index: its numbers, how they were made, and whether they may be chained.
 
 *Reads* what the functions of this package computed. *Writes* a tidy table, an audit of every link and splice, and
-contributions. *Never* changes: `chain` and `rebase` return another index. Its arithmetic is float64 and it says so: numpy's
-logarithm differs between processors, so a figure of this package is for research; a fixing is made of exact numbers elsewhere.
+contributions. *Never* changes: `chain` and `rebase` return another index. Its arithmetic is float64 and it says so: the
+logarithm of numpy differs between processors, so a figure of this package is for research; fixings are exact, elsewhere.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class Index:
         if not self.chainable:
             raise WrongSetting(f"the index is {self.kind} and cannot be chained", expected="links(...) or chained(...)")
         link = self.frame["index"].to_numpy()[1:]
-        level = np.cumprod(np.r_[1.0, link])
+        level: Floats = np.cumprod(np.append(1.0, link))
         count = np.arange(1, len(level))
         audit = Links(period=count, first=count - 1, last=count, at=count - 1, level=level[1:])
         frame = self.frame.with_columns(

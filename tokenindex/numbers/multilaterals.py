@@ -1,7 +1,7 @@
 """Multilateral indices: all periods of a window compared with each other, the windows spliced to a series.
 
-*Reads* a long table or a panel. *Writes* an `Index`. *Never* revises a figure, and never computes a bilateral of two periods
-twice: a window of T periods is one T × T matrix, of which a new period adds a row and a column.
+*Reads* a long table or a panel. *Writes* an `Index`. *Never* revises a figure, and never computes the bilateral of two
+periods twice: a window of T periods is one T × T matrix, to which a new period adds a row and a column.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ def multilateral(
     """Return the multilateral index of one window that holds every period, or of windows spliced to a series.
 
     The GEKS level of a period is the geometric mean of its bilaterals against all periods of the window,
-    :math:`\\ln P_{0t} = Σ_k (\\ln P_{0k} + \\ln P_{kt}) / T` (CPI Manual: Concepts and Methods 2020, 10.63; Ivancic, Diewert
-    and Fox 2011; ``geks_tornqvist`` is the CCDI index). The intersection GEKS takes each of the two over the items of all
-    three periods, 0, k and t; as that is not transitive, the series is the product of its movements from period to period
-    (Lamboray and Krsinich 2015). ``geary_khamis``, ``tpd`` and ``wtpd`` are the systems of `tokenindex.numbers.matrices`.
+    :math:`\\ln P_{0t} = Σ_k (\\ln P_{0k} + \\ln P_{kt}) / T` (CPI Manual: Concepts and Methods 2020, chapter 10; Ivancic,
+    Diewert and Fox 2011; ``geks_tornqvist`` is the CCDI index). The intersection GEKS takes each of the two over the items of
+    all three periods, 0, k and t; as that is not transitive, the series is the product of its movements from period to
+    period (Lamboray and Krsinich 2015). ``geary_khamis``, ``tpd`` and ``wtpd`` are the systems of `tokenindex.numbers.matrices`.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def multilateral(
         or each from the periods so far. Required for ``fbew`` and ``fbmw``.
     weights : {"shares", "expenditure"}
         For ``wtpd``: expenditure shares within a period (Diewert, Rao; most packages, and right, since a period with
-        more turnover or inflation should not weigh more) or raw expenditure (StatsNZ): 2.1% apart on the data of the manual.
+        more turnover should not weigh more) or raw expenditure (StatsNZ): 2.1% apart on the data of the manual.
     duplicates : {"error", "unit_value"}
         What to do with rows that repeat.
 
@@ -87,7 +87,7 @@ def multilateral(
         choice("weights", weights, ("shares", "expenditure"))
     needs("splice", splice, window is not None, "windows are spliced")
     seen = panel(table, duplicates=duplicates).ready(weighted=method not in UNWEIGHTED)
-    if method.endswith(LOGS) or method.endswith("tpd"):
+    if method.endswith((*LOGS, "tpd")):
         refuse_zeros(seen, f"{method} takes logarithms")
     rule = _rule(len(seen.periods), window, splice, midpoint, start)
     plan = rule.plan(len(seen.periods))
@@ -171,7 +171,7 @@ class _Engine:
         """Return the logarithms of the levels of a window, given as rows of the piece."""
         if self.method in GEKS:
             inside = piece.numbers[start:stop, start:stop]
-            levels = np.asarray(inside.sum(axis=0) / (stop - start))
+            levels: Floats = inside.sum(axis=0) / (stop - start)
             if not np.isfinite(levels).all():
                 self._refuse(np.isfinite(inside), piece.low + start)
             return levels
@@ -180,7 +180,7 @@ class _Engine:
             moves = inside.sum(axis=1) / (stop - start)
             if not np.isfinite(moves).all():
                 self._refuse_moves(np.isfinite(inside), piece.low + start)
-            return np.r_[0.0, np.cumsum(moves)]
+            return np.append(0.0, np.cumsum(moves))
         prices, numbers = piece.block.prices[start:stop], piece.numbers[start:stop]
         if self.method == "geary_khamis":
             levels, linked = geary_khamis(prices, numbers)
@@ -293,7 +293,7 @@ def _matched(panel: Panel, plan: list[tuple[int, int]], *, weighted: bool) -> tu
 def _factors(panel: Panel, method: str, split: str | None) -> pl.DataFrame:
     """Return the factor of each item in a GEKS of one window (Webster and Tarnow-Mordi 2019).
 
-    Each bilateral is :math:`Σ w_i \\ln x_i` with its geometric weights, and the logarithm of the GEKS is a mean of such sums.
+    Each bilateral is :math:`Σ w_i \\ln x_i` with its geometric weights; the logarithm of the GEKS is a mean of such sums.
     """
     needs("split", split, False, "fisher and cswd are split in several ways")
     refuse_zeros(panel, "contributions take relatives")

@@ -122,7 +122,7 @@ class Panel:
         return found[0]
 
     def ready(self, *, weighted: bool, swapped: bool = False) -> Panel:
-        """Return the panel as a formula sees it: without weights or only where there are weights; roles exchanged or not."""
+        """Return the panel as a formula sees it: without weights, or only where there are some; roles exchanged or not."""
         if not weighted and not swapped:
             return replace(self, quantities=np.ones(1), weighed=self.seen)
         if self.quantities is None:
@@ -292,7 +292,7 @@ def _numbers(column: pl.Series, known: pl.Series) -> Whole:
         if span <= 4 * len(column) + 1024:
             place = np.zeros(span, dtype=np.int64)
             place[least.to_numpy() - int(least[0])] = np.arange(len(known))
-            return place[column.to_physical().cast(pl.Int64).to_numpy() - int(least[0])]
+            return np.asarray(place[column.to_physical().cast(pl.Int64).to_numpy() - int(least[0])])
     ranks = pl.DataFrame({"known": known, "number": np.arange(len(known))})
     joined = column.to_frame("known").join(ranks, on="known", how="left", maintain_order="left")
     return joined["number"].to_numpy()

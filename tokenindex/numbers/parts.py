@@ -137,7 +137,7 @@ class Pairs:
     @cached_property
     def overlaps(self) -> Flags:
         """Which rows have an item in common."""
-        return np.ones(len(self.p1), dtype=bool) if self.both is None else self.both.any(axis=1)
+        return np.ones(len(self.p1), dtype=bool) if self.both is None else np.asarray(self.both.any(axis=1))
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class Mean:
         if self.order == 0:
             return np.asarray(np.exp(dot(weights, pairs.logs) / total))
         if self.order == 1:
-            return dot(weights, pairs.relatives) / total
+            return np.asarray(dot(weights, pairs.relatives) / total)
         return np.asarray((dot(weights, pairs.relatives**self.order) / total) ** (1 / self.order))
 
     def weights(self, pairs: Pairs) -> Floats:

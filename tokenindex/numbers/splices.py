@@ -20,7 +20,7 @@ fbew                      the last fixed base; the window is all periods from it
 fbmw                      the last fixed base; the window moves
 ========================= ==================================== ==================
 
-References: CPI Manual: Concepts and Methods (2020), 10.95 to 10.110; Krsinich 2016 (window); de Haan 2015 (half); Diewert
+References: CPI Manual: Concepts and Methods (2020), chapter 10; Krsinich 2016 (window); de Haan 2015 (half); Diewert
 and Fox 2017 (mean); Melser 2018 and Chessa 2019 (on the published series); Chessa 2016 (fixed base). A fixed base is every
 `window` - 1 periods, so that a window of 13 months begins and ends in the same month.
 
