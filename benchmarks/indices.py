@@ -17,12 +17,16 @@ The figures of library and kernel are compared as well, and a difference above 1
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 import tracemalloc
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from typing import Any
+
+# one thread of linear algebra for library and kernel alike: on a busy machine two wait for each other
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import polars as pl

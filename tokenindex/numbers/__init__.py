@@ -16,7 +16,7 @@ from .faults import Disconnected, Duplicates, NoOverlap, WrongSetting
 from .formulas import FORMULAS
 from .index import Index
 from .multilaterals import multilateral
-from .panel import Panel, panel
+from .panels import Panel, panel
 
 __all__ = [
     "FORMULAS",

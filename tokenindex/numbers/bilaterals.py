@@ -15,7 +15,7 @@ from ..errors import InputDataError
 from .faults import NoOverlap, choice, needs, some
 from .formulas import SPLITS, contributions, formula_of
 from .index import Index
-from .panel import Block, Panel, panel
+from .panels import Block, Panel, panel
 from .parts import Cross, Formula, Mean, Pairs
 
 
@@ -34,7 +34,7 @@ def bilateral(
     Parameters
     ----------
     table : polars, pandas or Arrow table, mapping of columns, or Panel
-        ``period, item, price, quantity``, see `tokenindex.numbers.panel.panel`.
+        ``period, item, price, quantity``, see `tokenindex.numbers.panels.panel`.
     formula : str
         A name of `tokenindex.numbers.formulas.FORMULAS`, or ``lloyd_moulton``; the equations stand there.
     base : period

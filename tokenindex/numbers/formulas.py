@@ -54,7 +54,7 @@ from __future__ import annotations
 import numpy as np
 
 from .faults import WrongSetting, choice, needs
-from .panel import Floats
+from .panels import Floats
 from .parts import Basket, Cross, Formula, Mean, Pairs, Plain, dot, log_mean, scaled, transmuted
 
 

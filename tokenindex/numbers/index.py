@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from .faults import WrongSetting
-from .panel import Floats, Panel, Whole
+from .panels import Floats, Panel, Whole
 
 ARITHMETIC = "float64, research"
 FIRST = ("period", "index", "items", "matched_share", "window", "splice_factor")

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .panel import Block, Flags, Floats
+from .panels import Block, Flags, Floats
 
 Products = Callable[["Side", "Side"], Floats]
 LOGS = ("tornqvist", "jevons")

@@ -19,7 +19,7 @@ from .faults import Disconnected, NoOverlap, WrongSetting, choice, needs
 from .formulas import FORMULAS
 from .index import Index
 from .matrices import LOGS, Side, geary_khamis, log_bilaterals, parts_of, side, time_dummies
-from .panel import Block, Flags, Floats, Panel, panel
+from .panels import Block, Flags, Floats, Panel, panel
 from .parts import Pairs, geometric_weights
 from .splices import Series, Splice, Window, spliced
 
@@ -72,7 +72,7 @@ def multilateral(
     Raises
     ------
     InputDataError
-        See `tokenindex.numbers.panel.panel`; a zero price where a logarithm is taken; `Disconnected` if the periods of a
+        See `tokenindex.numbers.panels.panel`; a zero price where a logarithm is taken; `Disconnected` if the periods of a
         window fall into blocks; `NoOverlap` if a GEKS has no bilateral for two periods of a connected window.
 
     Examples

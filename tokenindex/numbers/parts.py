@@ -22,7 +22,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .panel import Block, Flags, Floats
+from .panels import Block, Flags, Floats
 
 
 def log_mean(a: Floats, b: Floats) -> Floats:
@@ -84,10 +84,11 @@ class Pairs:
         self.columns = current.columns
         complete = base.seen is None and current.seen is None
         self.both: Flags | None = None if complete else base.mask & current.mask
+        self._lacking0, self._lacking1 = base.lacking, current.lacking
 
     def masked(self, amounts: Floats) -> Floats:
         """Return amounts that are zero where an item is not matched."""
-        return amounts if self.both is None else amounts * self.both
+        return amounts if self.both is None else amounts * self.ones
 
     @cached_property
     def q0(self) -> Floats:
@@ -123,11 +124,10 @@ class Pairs:
 
     @cached_property
     def relatives(self) -> Floats:
-        """The relatives of matched items, 1 for the others."""
+        """The relatives of matched items, something above 0 for the others, whose weight is 0."""
         if self.both is None:
             return np.asarray(self.p1 / self.p0)
-        p0 = np.broadcast_to(self.p0, self.p1.shape)
-        return np.divide(self.p1, p0, out=np.ones(self.p1.shape), where=self.both)
+        return np.asarray((self.p1 + self._lacking1) / (self.p0 + self._lacking0))
 
     @cached_property
     def logs(self) -> Floats:

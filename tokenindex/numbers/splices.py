@@ -40,7 +40,7 @@ import numpy as np
 
 from .faults import WrongSetting, choice, needs
 from .index import Links
-from .panel import Floats, Whole
+from .panels import Floats, Whole
 
 ROLLING = ("movement", "window", "half", "mean", "wisp", "hasp", "mean_published")
 FIXED = ("fbew", "fbmw")

@@ -56,6 +56,11 @@ class Block:
         """Where there is an observation."""
         return np.ones(self.prices.shape, dtype=bool) if self.seen is None else self.seen
 
+    @property
+    def lacking(self) -> Flags | float:
+        """What to add to prices so that none is 0 for want of an observation."""
+        return 0.0 if self.seen is None else ~self.seen
+
     def rows(self, start: int, stop: int) -> Block:
         """Return some of the periods."""
         seen = None if self.seen is None else self.seen[start:stop]
@@ -243,8 +248,9 @@ def panel(table: Any, *, duplicates: str = "error") -> Panel:
     frame = _amounts(_frame(table)).filter(pl.col("price").is_not_null())
     if frame.is_empty():
         raise InputDataError("no row has a price", where="table")
-    periods, items = (frame[name].unique().sort() for name in ("period", "item"))
-    cells = _numbers(frame["period"], periods) * len(items) + _numbers(frame["item"], items)
+    periods, rows = _numbered(frame["period"])
+    items, columns = _repeated(frame["item"], rows)
+    cells = rows * len(items) + columns
     prices = frame["price"].to_numpy()
     quantities = frame["quantity"].to_numpy() if "quantity" in frame.columns else None
     if duplicates == "unit_value":
@@ -282,20 +288,34 @@ def _amounts(frame: pl.DataFrame) -> pl.DataFrame:
     return frame
 
 
-def _numbers(column: pl.Series, known: pl.Series) -> Whole:
-    """Return the position of each entry among the known ones."""
+def _numbered(column: pl.Series) -> tuple[pl.Series, Whole]:
+    """Return the sorted entries of a column without repetition, and the position of each entry among them."""
+    known = column.unique().sort()
     if column.dtype == pl.String:
-        return column.cast(pl.Enum(known)).to_physical().cast(pl.Int64).to_numpy()
+        return known, column.cast(pl.Enum(known)).to_physical().cast(pl.Int64).to_numpy()
     if column.dtype.is_integer() or column.dtype.is_temporal():
         least = known.to_physical().cast(pl.Int64)
-        span = int(least[-1]) - int(least[0]) + 1
+        first, span = int(least[0]), int(least[-1]) - int(least[0]) + 1
         if span <= 4 * len(column) + 1024:
             place = np.zeros(span, dtype=np.int64)
-            place[least.to_numpy() - int(least[0])] = np.arange(len(known))
-            return np.asarray(place[column.to_physical().cast(pl.Int64).to_numpy() - int(least[0])])
+            place[least.to_numpy() - first] = np.arange(len(known))
+            return known, place[column.to_physical().cast(pl.Int64).to_numpy() - first]
     ranks = pl.DataFrame({"known": known, "number": np.arange(len(known))})
     joined = column.to_frame("known").join(ranks, on="known", how="left", maintain_order="left")
-    return joined["number"].to_numpy()
+    return known, joined["number"].to_numpy()
+
+
+def _repeated(column: pl.Series, periods: Whole) -> tuple[pl.Series, Whole]:
+    """Return what `_numbered` does, sooner if the same items follow each other in every period, as they often do."""
+    change = np.flatnonzero(np.diff(periods[: len(column) // 2 + 1]))
+    size = int(change[0]) + 1 if len(change) else len(column)
+    times, rest = divmod(len(column), size)
+    if rest == 0 and times > 1:
+        head = column.head(size)
+        if (pl.concat([head] * times, rechunk=False) == column).all():
+            known, places = _numbered(head)
+            return known, np.tile(places, times)
+    return _numbered(column)
 
 
 def _unit_values(cells: Whole, prices: Floats, quantities: Floats | None) -> tuple[Whole, Floats, Floats]:
@@ -328,11 +348,15 @@ def _arranged(periods: pl.Series, items: pl.Series, cells: Whole, prices: Floats
             weighed = None
         ordered = None if quantities is None else quantities[order]
         return Panel(periods, items, cells, prices[order], ordered, None, weighed)
+    shape = (len(periods), len(items))
+    if len(cells) == size and np.array_equal(cells, np.arange(size)) and not _lacks(quantities):
+        # a complete table in order is a panel as it stands
+        whole = None if quantities is None else quantities.reshape(shape)
+        return Panel(periods, items, None, prices.reshape(shape), whole, None, None)
     seen = np.zeros(size, dtype=bool)
     seen[cells] = True
     if np.count_nonzero(seen) != len(cells):
         _refuse_repeats(periods, items, np.sort(cells))
-    shape = (len(periods), len(items))
     where: Flags | None = None if len(cells) == size else seen.reshape(shape)
     dense = _spread(cells, prices, shape)
     if quantities is None:
@@ -344,6 +368,10 @@ def _arranged(periods: pl.Series, items: pl.Series, cells: Whole, prices: Floats
     seen[cells[lacking]] = False
     amounts = _spread(cells, np.where(lacking, 0.0, quantities), shape)
     return Panel(periods, items, None, dense, amounts, where, seen.reshape(shape))
+
+
+def _lacks(quantities: Floats | None) -> bool:
+    return quantities is not None and bool(np.isnan(quantities).any())
 
 
 def _spread(cells: Whole, amounts: Floats, shape: tuple[int, int]) -> Floats:
