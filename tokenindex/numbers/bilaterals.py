@@ -133,7 +133,7 @@ class _Request:
                 found = self.formula.value(pairs)
                 self._check(found, pairs, start, base)
                 values.append(found)
-                items.append(_items(pairs))
+                items.append(pairs.items.astype(np.int64))
                 shares.append(_shares(self.panel, pairs, start, stop, items[-1], self.formula.weighs))
         return Index(
             kind=kind,
@@ -144,7 +144,7 @@ class _Request:
         )
 
     def _check(self, found: Any, pairs: Pairs, start: int, base: int | None) -> None:
-        wrong = np.flatnonzero(~(pairs.overlaps & np.isfinite(found)))
+        wrong = np.flatnonzero(~((pairs.items > 0) & np.isfinite(found)))
         if len(wrong):
             periods = self.panel.periods
             raise NoOverlap(
@@ -203,12 +203,6 @@ def _weights(panel: Panel, weight: int | None, current: Block) -> Block | None:
     if weight is None:
         return None
     return panel.block(weight, weight + 1, current.columns)
-
-
-def _items(pairs: Pairs) -> Any:
-    if pairs.both is None:
-        return np.full(len(pairs.p1), pairs.p1.shape[1])
-    return np.count_nonzero(pairs.both, axis=1)
 
 
 def _shares(panel: Panel, pairs: Pairs, start: int, stop: int, items: Any, weighs: bool) -> Any:

@@ -54,11 +54,11 @@ def side(kind: str, block: Block) -> Side:
     seen = None if block.seen is None else block.seen.astype(np.float64)
     prices, quantities = block.prices, block.quantities
     if kind == "fisher":
-        return Side(np.ascontiguousarray(quantities), np.ascontiguousarray(prices), prices * quantities, seen)
+        return Side(quantities, prices if seen is None else prices * seen, prices * quantities, seen)
     if kind == "walsh":
         root = np.sqrt(quantities)
         return Side(root, prices * root, root, seen)
-    logs = np.log(prices) if block.seen is None else np.log(np.where(block.seen, prices, 1.0))
+    logs = np.log(prices)
     if kind == "jevons":
         weights = np.ones(prices.shape) if seen is None else seen
     else:

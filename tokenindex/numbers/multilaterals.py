@@ -44,9 +44,10 @@ def multilateral(
 
     The GEKS level of a period is the geometric mean of its bilaterals against all periods of the window,
     :math:`\\ln P_{0t} = Σ_k (\\ln P_{0k} + \\ln P_{kt}) / T` (CPI Manual: Concepts and Methods 2020, chapter 10; Ivancic,
-    Diewert and Fox 2011; ``geks_tornqvist`` is the CCDI index). The intersection GEKS takes each of the two over the items of
-    all three periods, 0, k and t; as that is not transitive, the series is the product of its movements from period to
-    period (Lamboray and Krsinich 2015). ``geary_khamis``, ``tpd`` and ``wtpd`` are the systems of `tokenindex.numbers.matrices`.
+    Diewert and Fox 2011; ``geks_tornqvist`` is the CCDI index). The intersection GEKS takes each of the two over the
+    items of all three periods, 0, k and t; as that is not transitive, the series is the product of its movements from
+    period to period (Lamboray and Krsinich 2015). ``geary_khamis``, ``tpd`` and ``wtpd`` are the systems of equations of
+    `tokenindex.numbers.matrices`.
 
     Parameters
     ----------
@@ -185,9 +186,7 @@ class _Engine:
         if self.method == "geary_khamis":
             levels, linked = geary_khamis(prices, numbers)
         else:
-            seen = piece.block.seen
-            logs = np.log(prices if seen is None else np.where(seen[start:stop], prices, 1.0))
-            levels, linked = time_dummies(numbers, logs)
+            levels, linked = time_dummies(numbers, np.log(prices))
         if not np.isfinite(levels).all():
             self._refuse(linked, piece.low + start)
         return levels

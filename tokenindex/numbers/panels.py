@@ -35,7 +35,9 @@ CELLS = 1 << 16
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Some periods of a panel as dense arrays; zero where an observation is missing.
+    """Some periods of a panel as dense arrays; price 1 and quantity 0 where an observation is missing.
+
+    A price of 1 has a relative and a logarithm, and the quantity sees to it that it never counts.
 
     Attributes
     ----------
@@ -55,11 +57,6 @@ class Block:
     def mask(self) -> Flags:
         """Where there is an observation."""
         return np.ones(self.prices.shape, dtype=bool) if self.seen is None else self.seen
-
-    @property
-    def lacking(self) -> Flags | float:
-        """What to add to prices so that none is 0 for want of an observation."""
-        return 0.0 if self.seen is None else ~self.seen
 
     def rows(self, start: int, stop: int) -> Block:
         """Return some of the periods."""
@@ -86,7 +83,7 @@ class Panel:
     cells : array of int or None
         Number of each observation, period by period; None if the arrays are dense.
     prices, quantities : array
-        One observation each, or dense, periods × items with zero where missing. `quantities` is None without the column.
+        One observation each, or dense as those of a `Block`. `quantities` is None without the column.
     seen, weighed : array of bool or None
         Where there is a price; where there is a quantity as well. None if everywhere.
     """
@@ -135,14 +132,15 @@ class Panel:
         prices, quantities, cells = self.prices, self.quantities, self.cells
         if self.weighed is not self.seen:
             assert self.weighed is not None
-            if cells is None:
-                prices = prices * self.weighed
-            else:
+            if cells is not None:
                 keep = self.weighed
                 prices, quantities, cells = prices[keep], quantities[keep], cells[keep]
-        pair = (quantities, prices) if swapped else (prices, quantities)
         seen = self.weighed if cells is None else None
-        return Panel(self.periods, self.items, cells, *pair, seen, seen)
+        if swapped:
+            prices, quantities = quantities, prices
+            if seen is not None:
+                prices, quantities = np.where(seen, prices, 1.0), quantities * seen
+        return Panel(self.periods, self.items, cells, prices, quantities, seen, seen)
 
     @cached_property
     def _starts(self) -> Whole:
@@ -210,7 +208,7 @@ class Panel:
         inside = columns[place] == item if len(columns) else np.zeros(len(item), dtype=bool)
         where = ((period - start) * len(columns) + place)[inside]
         shape = (stop - start, len(columns))
-        prices, seen = np.zeros(shape), np.zeros(shape, dtype=bool)
+        prices, seen = np.ones(shape), np.zeros(shape, dtype=bool)
         prices.ravel()[where] = self.prices[part][inside]
         seen.ravel()[where] = True
         if len(self.quantities) != len(self.cells):
@@ -310,7 +308,7 @@ def _repeated(column: pl.Series, periods: Whole) -> tuple[pl.Series, Whole]:
     change = np.flatnonzero(np.diff(periods[: len(column) // 2 + 1]))
     size = int(change[0]) + 1 if len(change) else len(column)
     times, rest = divmod(len(column), size)
-    if rest == 0 and times > 1:
+    if rest == 0 and times == int(periods.max()) + 1 > 1:
         head = column.head(size)
         if (pl.concat([head] * times, rechunk=False) == column).all():
             known, places = _numbered(head)
@@ -358,15 +356,15 @@ def _arranged(periods: pl.Series, items: pl.Series, cells: Whole, prices: Floats
     if np.count_nonzero(seen) != len(cells):
         _refuse_repeats(periods, items, np.sort(cells))
     where: Flags | None = None if len(cells) == size else seen.reshape(shape)
-    dense = _spread(cells, prices, shape)
+    dense = _spread(cells, prices, np.ones(shape))
     if quantities is None:
         return Panel(periods, items, None, dense, None, where, where)
     lacking = np.isnan(quantities)
     if not lacking.any():
-        return Panel(periods, items, None, dense, _spread(cells, quantities, shape), where, where)
+        return Panel(periods, items, None, dense, _spread(cells, quantities, np.zeros(shape)), where, where)
     seen = seen.copy()
     seen[cells[lacking]] = False
-    amounts = _spread(cells, np.where(lacking, 0.0, quantities), shape)
+    amounts = _spread(cells, np.where(lacking, 0.0, quantities), np.zeros(shape))
     return Panel(periods, items, None, dense, amounts, where, seen.reshape(shape))
 
 
@@ -374,8 +372,8 @@ def _lacks(quantities: Floats | None) -> bool:
     return quantities is not None and bool(np.isnan(quantities).any())
 
 
-def _spread(cells: Whole, amounts: Floats, shape: tuple[int, int]) -> Floats:
-    found = np.zeros(shape)
+def _spread(cells: Whole, amounts: Floats, found: Floats) -> Floats:
+    """Return an array with the amounts put into their cells."""
     found.ravel()[cells] = amounts
     return found
 

@@ -84,7 +84,6 @@ class Pairs:
         self.columns = current.columns
         complete = base.seen is None and current.seen is None
         self.both: Flags | None = None if complete else base.mask & current.mask
-        self._lacking0, self._lacking1 = base.lacking, current.lacking
 
     def masked(self, amounts: Floats) -> Floats:
         """Return amounts that are zero where an item is not matched."""
@@ -124,10 +123,8 @@ class Pairs:
 
     @cached_property
     def relatives(self) -> Floats:
-        """The relatives of matched items, something above 0 for the others, whose weight is 0."""
-        if self.both is None:
-            return np.asarray(self.p1 / self.p0)
-        return np.asarray((self.p1 + self._lacking1) / (self.p0 + self._lacking0))
+        """The relatives of matched items, and something for the others, whose weight is 0."""
+        return np.asarray(self.p1 / self.p0)
 
     @cached_property
     def logs(self) -> Floats:
@@ -135,9 +132,11 @@ class Pairs:
         return np.asarray(np.log(self.relatives))
 
     @cached_property
-    def overlaps(self) -> Flags:
-        """Which rows have an item in common."""
-        return np.ones(len(self.p1), dtype=bool) if self.both is None else np.asarray(self.both.any(axis=1))
+    def items(self) -> Floats:
+        """The number of items that both periods have."""
+        return (
+            np.full(len(self.p1), float(self.p1.shape[1])) if self.both is None else np.asarray(self.ones.sum(axis=1))
+        )
 
 
 @dataclass(frozen=True)
