@@ -201,9 +201,8 @@ class _Engine:
 
     def _refuse_moves(self, found: Flags, first: int) -> None:
         periods = self.panel.periods
-        raise NoOverlap(
-            [(f"{periods[first + s]}, {periods[first + s + 1]}", periods[first + k]) for s, k in np.argwhere(~found)]
-        )
+        apart = np.argwhere(~found).tolist()
+        raise NoOverlap([(f"{periods[first + s]}, {periods[first + s + 1]}", periods[first + k]) for s, k in apart])
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,6 +29,8 @@ Whole = NDArray[np.int64]
 COLUMNS = ("period", "item", "price", "quantity")
 SPARSE = 4
 """A panel is kept dense if it has at most this many cells a row of the table: then it is no larger than the table."""
+SLACK = 1024
+"""Cells that a small panel may have besides."""
 CELLS = 1 << 16
 """Cells worked on at a time: four arrays of them stay in the cache of a processor."""
 
@@ -337,7 +339,7 @@ def _unit_values(cells: Whole, prices: Floats, quantities: Floats | None) -> tup
 
 def _arranged(periods: pl.Series, items: pl.Series, cells: Whole, prices: Floats, quantities: Floats | None) -> Panel:
     size = len(periods) * len(items)
-    if size > SPARSE * len(cells) + 1024:
+    if size > SPARSE * len(cells) + SLACK:
         order = np.argsort(cells, kind="stable")
         cells = cells[order]
         _refuse_repeats(periods, items, cells)
