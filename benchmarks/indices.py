@@ -5,11 +5,12 @@
 Compares, each as the minimum of repeats in one run:
 
 - chained Fisher and Törnqvist, 1,000 items × 365 periods: the library from a long table, and from a panel made once; the
-  bare kernel from dense arrays; `--peers`: PyIndexNum, if it is installed, on a tenth of the items;
-- rolling GEKS–Törnqvist, window 25, mean splice, 500 items × 120 periods: the same; the bare kernel makes each window's
-  matrix by one matrix product a new period, and no peer is run (PyIndexNum was recorded at 41 s);
+  bare kernel from dense arrays;
+- rolling GEKS–Törnqvist, window 25, mean splice, 500 items × 120 periods: the same; the bare kernel adds a row and a
+  column to the matrix for each period as well;
 - window 91 on one and on two years of daily prices: the cost of a period that is added to a longer history;
-- the same jobs with a third of the observations missing, and peak memory against the size of the panel.
+- the same jobs with a third of the observations missing, and peak memory against the size of the panel;
+- with `--peers`, PyIndexNum and statsmodels, if they are installed (two minutes).
 
 The figures of library and kernel are compared as well, and a difference above 1e-10 is an error.
 """
@@ -178,13 +179,71 @@ def history(repeats: int) -> None:
 
 
 def peers() -> None:
-    """Measure PyIndexNum on a tenth of the first job, if it is installed."""
-    try:
-        from PyIndexNum import bilateral as peer  # type: ignore[import-not-found]
-    except ImportError:
-        print("\nPyIndexNum is not installed")
-        return
-    print(f"\nPyIndexNum: {[name for name in dir(peer) if not name.startswith('_')]}")
+    """Measure installed packages on whole jobs that they can do, each once, against the library from a table."""
+    print("\n| job of a peer | peer, ms | library from a table, ms | peer over library |\n|---|---|---|---|")
+    for name, rival in (("PyIndexNum", pyindexnum), ("statsmodels", statsmodels)):
+        try:
+            rival()
+        except ImportError:
+            print(f"| {name} is not installed | | | |")
+
+
+def against(job: str, rival: Callable[[], Any], library: Callable[[], Any]) -> None:
+    """Print one row of a peer, and stop if it says another number."""
+    slow, theirs = fastest(rival, 1)
+    fast, ours = fastest(library, 5)
+    if abs(theirs / ours - 1) > 1e-8:
+        sys.exit(f"{job}: {theirs} and {ours}")
+    print(f"| {job} | {slow:.0f} | {fast:.1f} | {slow / fast:.0f} |")
+
+
+def pyindexnum() -> None:
+    """Measure PyIndexNum."""
+    from pyindexnum import bilateral, multilateral as windows  # type: ignore[import-not-found]
+
+    names = {"price_col": "price", "id_col": "item", "quantity_col": "quantity"}
+    table, _, _ = market(1_000, 365)
+    days = table["period"].unique().sort()
+
+    def chain() -> float:
+        level = 1.0
+        for before, day in zip(days[:-1], days[1:], strict=True):
+            pair = table.filter(pl.col("period").is_in([before, day]))
+            level *= bilateral.fisher(pair, **names)
+            bilateral.tornqvist(pair, **names)
+        return level
+
+    against(
+        "PyIndexNum: chained Fisher and Törnqvist, 1,000 × 365", chain, lambda: both(panel(table))[0].frame["index"][-1]
+    )
+    some, _, _ = market(500, 25)
+    against(
+        "PyIndexNum: GEKS–Törnqvist, one window of 25, 500 items",
+        lambda: windows.geks_tornqvist(some, **names)["index_value"][-1],
+        lambda: multilateral(some, method="geks_tornqvist").frame["index"][-1],
+    )
+
+
+def statsmodels() -> None:
+    """Measure statsmodels as a way to a weighted time-product dummy index."""
+    from statsmodels.regression.linear_model import WLS  # type: ignore[import-not-found]
+
+    table, prices, quantities = market(500, 25)
+    values = prices * quantities
+    weights = (values / values.sum(axis=1, keepdims=True)).ravel()
+
+    def dummies() -> float:
+        rows = np.arange(prices.size)
+        design = np.zeros((prices.size, 500 + 24))
+        design[rows, rows % 500] = 1
+        later = rows[500:]
+        design[later, 500 + later // 500 - 1] = 1
+        return float(np.exp(WLS(np.log(prices).ravel(), design, weights=weights).fit().params[-1]))
+
+    def library() -> float:
+        return float(multilateral(table, method="wtpd", weights="shares").frame["index"][-1])
+
+    against("statsmodels: weighted time-product dummies, one window of 25, 500 items", dummies, library)
 
 
 def main(words: Sequence[str] | None = None) -> None:

@@ -484,9 +484,22 @@ def test_contributions_sum_to_the_change(given_market: tuple[list[list[float]], 
                 for period, since, change in sums.iter_rows():
                     assert change == pytest.approx(level[period] / level[since] - 1, abs=1e-9, rel=1e-9), formula
     for method in GEKS:
-        found = multilateral(given_table, method=method)
-        product = found.contributions().group_by("period", maintain_order=True).agg(pl.col("factor").product())
-        assert product["factor"].to_list() == pytest.approx(numbers(found), rel=1e-9)
+        assert products(multilateral(given_table, method=method)) == pytest.approx(
+            numbers(multilateral(given_table, method=method)), rel=1e-9
+        )
+
+
+def products(index: Index) -> list[float]:
+    """Return the product of the factors of each period."""
+    rows = index.contributions().group_by("period", maintain_order=True).agg(pl.col("factor").product())
+    return rows["factor"].to_list()
+
+
+@pytest.mark.parametrize("splice", SPLICES)
+@pytest.mark.parametrize("method", GEKS)
+def test_factors_of_a_spliced_series_multiply_to_it(method: str, splice: str) -> None:
+    found = spliced(splice, method=method, window=5)
+    assert products(found) == pytest.approx(numbers(found), rel=1e-9)
 
 
 # --- zero, missing, duplicates, no overlap ------------------------------------------------------------------------------
@@ -720,7 +733,7 @@ def test_unknown_arguments_and_a_missing_formula_are_refused() -> None:
     with pytest.raises(TypeError):
         chained(MANUAL)  # type: ignore[call-arg]
     with pytest.raises(TypeError):
-        multilateral(MANUAL, "tpd")  # type: ignore[misc]
+        multilateral(MANUAL, "tpd")  # type: ignore[call-arg]
 
 
 def test_an_index_says_what_it_is() -> None:
@@ -833,6 +846,15 @@ def _conventions(splice: str) -> dict[str, str]:
     if splice in ("half", "hasp"):
         return {"midpoint": "new"}
     return {"start": "full"} if splice.startswith("fb") else {}
+
+
+def test_one_period_is_compared_with_itself() -> None:
+    only = MANUAL.filter(pl.col("period") == 2)
+    assert numbers(bilateral(only, formula="fisher", base=2)) == [1]
+    assert numbers(chained(only, formula="fisher")) == [1]
+    assert numbers(links(only, formula="fisher")) == [None]
+    for method in METHODS:
+        assert numbers(multilateral(only, method=method, weights="shares" if method == "wtpd" else None)) == [1]
 
 
 def test_an_expanding_start_needs_no_full_window() -> None:

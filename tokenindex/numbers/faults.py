@@ -31,8 +31,8 @@ class NoOverlap(InputDataError):
     def __init__(self, pairs: Sequence[tuple[object, object]]) -> None:
         self.blocks = tuple(pairs)
         super().__init__(
-            f"no common item in {some([f'{a} and {b}' for a, b in pairs])}",
-            expected="at least one item of weight with a price in both periods",
+            f"no common item of weight in {some([f'{a} and {b}' for a, b in pairs])}",
+            expected="an item that has a price and, where the formula weighs, a quantity in both periods",
             remedy="choose another base, a chained or a multilateral index, or impute the missing prices",
         )
 

@@ -145,8 +145,8 @@ class Index:
         -------
         DataFrame
             ``period, since, item`` and, for a bilateral formula, ``contribution``: the sum over items is the index of the
-            period over that of ``since`` (the base, or the period before for links and chained), less 1. For a GEKS of one
-            window, ``factor``: the product over items is the index over that of ``since``, the first period.
+            period over that of ``since`` (the base, or the period before for links and chained), less 1. For a GEKS,
+            ``factor``: the product over items is the index over that of ``since``, the first period; items by periods.
 
         Raises
         ------

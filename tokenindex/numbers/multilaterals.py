@@ -20,7 +20,7 @@ from .formulas import FORMULAS
 from .index import Index
 from .matrices import LOGS, Side, geary_khamis, log_bilaterals, parts_of, side, time_dummies
 from .panels import Block, Flags, Floats, Panel, panel
-from .parts import Pairs, geometric_weights
+from .parts import Formula, Pairs, geometric_weights
 from .splices import Series, Splice, Window, spliced
 
 GEKS = ("geks_fisher", "geks_tornqvist", "geks_walsh", "geks_jevons")
@@ -109,7 +109,7 @@ def multilateral(
         settings=settings,
         panel=seen,
         links=series.links,
-        split=(lambda split: _factors(seen, method, split)) if window is None and method in GEKS else None,
+        split=(lambda split: _factors(seen, method, rule, plan, split)) if method in GEKS else None,
     )
 
 
@@ -288,27 +288,50 @@ def _matched(panel: Panel, plan: list[tuple[int, int]], *, weighted: bool) -> tu
     return items, np.minimum(shares, 1.0)
 
 
-def _factors(panel: Panel, method: str, split: str | None) -> pl.DataFrame:
-    """Return the factor of each item in a GEKS of one window (Webster and Tarnow-Mordi 2019).
+def _factors(panel: Panel, method: str, rule: Splice, plan: list[tuple[int, int]], split: str | None) -> pl.DataFrame:
+    """Return the factor of each item in a GEKS (Webster and Tarnow-Mordi 2019, and the same for its splices).
 
-    Each bilateral is :math:`Σ w_i \\ln x_i` with its geometric weights; the logarithm of the GEKS is a mean of such sums.
+    Each bilateral is :math:`Σ w_i \\ln x_i` with its geometric weights; the logarithm of a GEKS is a mean of such sums, and
+    that of a spliced one a sum of differences of these: the same splice of each item's part.
     """
     needs("split", split, False, "fisher and cswd are split in several ways")
     refuse_zeros(panel, "contributions take relatives")
     count, width = panel.shape
-    block = panel.block(0, count)
-    formula = FORMULAS[method.rpartition("_")[2]]
-    levels = np.zeros(block.prices.shape)
     with np.errstate(invalid="ignore", divide="ignore"):
-        for period in range(count):
-            pairs = Pairs(block.rows(period, period + 1), block, None)
-            levels[period] = -(geometric_weights(formula, pairs) * pairs.logs).sum(axis=0) / count
-    factors = np.exp(levels - levels[0])
+        parts = spliced(rule, list(_parts(panel, FORMULAS[method.rpartition("_")[2]], plan)), count).levels
     return pl.DataFrame(
         {
             "period": panel.periods.gather(np.repeat(np.arange(count), width)),
             "since": panel.periods.gather(np.zeros(count * width, dtype=np.int64)),
             "item": pl.concat([panel.items] * count),
-            "factor": factors.ravel(),
+            "factor": np.exp(parts).ravel(),
         }
     )
+
+
+def _parts(panel: Panel, formula: Formula, plan: list[tuple[int, int]]) -> Iterator[Window]:
+    """Yield what each item adds to the logarithm of each level of each window.
+
+    The sums over the window are kept, and only the bilaterals of the period that comes or goes are computed.
+    """
+    every = np.arange(panel.shape[1])
+    sums = np.zeros((0, panel.shape[1]))
+    low = high = 0
+
+    def against(period: int) -> Floats:
+        """Return the parts of the bilaterals from a period to each of the window."""
+        pairs = Pairs(panel.block(period, period + 1, every), panel.block(low, high, every), None)
+        return geometric_weights(formula, pairs) * pairs.logs
+
+    for first, last in plan:
+        while high <= last:
+            high += 1
+            steps = against(high - 1)
+            sums = np.vstack([sums, np.zeros((1, panel.shape[1]))])
+            sums += steps
+            sums[-1] = -steps.sum(axis=0)
+        while low < first:
+            steps = against(low)
+            sums = (sums - steps)[1:]
+            low += 1
+        yield Window(first, sums / (last + 1 - first))

@@ -267,6 +267,11 @@ def _frame(table: Any) -> pl.DataFrame:
         raise InputDataError(f"no column {some(lacking)}", expected=", ".join(COLUMNS), where="table")
     frame = frame.select(name for name in COLUMNS if name in frame.columns)
     for name in ("period", "item"):
+        if frame.schema[name] == pl.Categorical:
+            # categories sort by first appearance in some versions, and the order of rows must not matter
+            frame = frame.with_columns(pl.col(name).cast(pl.String))
+        if frame.schema[name].is_float():
+            frame = frame.with_columns(pl.col(name).fill_nan(None))
         if frame[name].null_count():
             raise InputDataError(f"{frame[name].null_count()} rows have no {name}", where="table")
     return frame

@@ -49,7 +49,10 @@ SPLICES = (*ROLLING, *FIXED)
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """The levels of one window: first period, and the logarithm of the level of each from there on."""
+    """The levels of one window: first period, and the logarithm of the level of each from there on.
+
+    A level may be a row of numbers, what each item adds to it: splices are linear, so they splice those as well.
+    """
 
     first: int
     levels: Floats
@@ -119,7 +122,8 @@ class Splice:
 
 def spliced(splice: Splice, windows: Sequence[Window], count: int) -> Series:
     """Return the series of the windows that `Splice.plan` asked for."""
-    levels, factors, lengths = np.zeros(count), np.zeros(count), np.zeros(count, dtype=np.int64)
+    levels = np.zeros((count, *windows[0].levels.shape[1:]))
+    factors, lengths = np.zeros_like(levels), np.zeros(count, dtype=np.int64)
     audit: list[tuple[int, int, Whole, Floats]] = []
     old: Window | None = None
     points = splice.points
@@ -132,7 +136,7 @@ def spliced(splice: Splice, windows: Sequence[Window], count: int) -> Series:
             lengths[part] = last + 1
         else:
             at, link = _links(splice, points, new, old, levels)
-            levels[last] = link.sum() / len(link)
+            levels[last] = link.sum(axis=0) / len(link)
             factors[last] = levels[last] - (new.levels[-1] - new.levels[0])
             lengths[last] = len(new.levels)
             audit.append((new.first, last, at, link))
