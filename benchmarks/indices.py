@@ -18,6 +18,7 @@ The figures of library and kernel are compared as well, and a difference above 1
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import sys
 import time
@@ -199,7 +200,8 @@ def against(job: str, rival: Callable[[], Any], library: Callable[[], Any]) -> N
 
 def pyindexnum() -> None:
     """Measure PyIndexNum."""
-    from pyindexnum import bilateral, multilateral as windows  # type: ignore[import-not-found]
+    from pyindexnum import bilateral  # type: ignore[import-not-found]
+    from pyindexnum import multilateral as windows
 
     names = {"price_col": "price", "id_col": "item", "quantity_col": "quantity"}
     table, _, _ = market(1_000, 365)
@@ -207,7 +209,7 @@ def pyindexnum() -> None:
 
     def chain() -> float:
         level = 1.0
-        for before, day in zip(days[:-1], days[1:], strict=True):
+        for before, day in itertools.pairwise(days):
             pair = table.filter(pl.col("period").is_in([before, day]))
             level *= bilateral.fisher(pair, **names)
             bilateral.tornqvist(pair, **names)

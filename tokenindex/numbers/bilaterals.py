@@ -16,7 +16,7 @@ from .faults import NoOverlap, choice, needs, some
 from .formulas import SPLITS, contributions, formula_of
 from .index import Index
 from .panels import Block, Panel, panel
-from .parts import Cross, Formula, Mean, Pairs
+from .parts import Cross, Formula, Mean, Pairs, dot
 
 
 def bilateral(
@@ -211,7 +211,7 @@ def _shares(panel: Panel, pairs: Pairs, start: int, stop: int, items: Any, weigh
         return np.ones(stop - start)
     if not weighs:
         return items / panel.counts[start:stop]
-    return np.minimum(1.0, pairs.v1.sum(axis=1) / panel.totals[start:stop])
+    return np.minimum(1.0, dot(pairs.p1, pairs.q1) / panel.totals[start:stop])
 
 
 def _frame(panel: Panel, values: list[Any], items: list[Any], shares: list[Any]) -> pl.DataFrame:

@@ -112,11 +112,12 @@ class Index:
         level: Floats = np.cumprod(np.append(1.0, link))
         count = np.arange(1, len(level))
         audit = Links(period=count, first=count - 1, last=count, at=count - 1, level=level[1:])
-        frame = self.frame.with_columns(
-            index=pl.Series(level),
-            window=pl.Series([None, *[2] * len(link)], dtype=pl.Int64),
-            splice_factor=pl.Series([None, *level[:-1].tolist()], dtype=pl.Float64),
-        )
+        columns = {
+            "index": pl.Series(level),
+            "window": pl.Series([None, *[2] * len(link)], dtype=pl.Int64),
+            "splice_factor": pl.Series([None, *level[:-1].tolist()], dtype=pl.Float64),
+        }
+        frame = pl.DataFrame({**self.frame.to_dict(), **columns})
         return replace(self, kind="chained", frame=frame, links=audit)
 
     def rebase(self, period: object) -> Index:

@@ -131,6 +131,8 @@ class Panel:
             return replace(self, quantities=np.ones(1), weighed=self.seen)
         if self.quantities is None:
             raise InputDataError("the formula uses quantities", expected="a column quantity", where="table")
+        if not swapped and self.weighed is self.seen:
+            return self
         prices, quantities, cells = self.prices, self.quantities, self.cells
         if self.weighed is not self.seen:
             assert self.weighed is not None
@@ -245,7 +247,9 @@ def panel(table: Any, *, duplicates: str = "error") -> Panel:
     choice("duplicates", duplicates, ("error", "unit_value"))
     if isinstance(table, Panel):
         return table
-    frame = _amounts(_frame(table)).filter(pl.col("price").is_not_null())
+    frame = _amounts(_frame(table))
+    if frame["price"].null_count():
+        frame = frame.filter(pl.col("price").is_not_null())
     if frame.is_empty():
         raise InputDataError("no row has a price", where="table")
     periods, rows = _numbered(frame["period"])
@@ -283,7 +287,9 @@ def _amounts(frame: pl.DataFrame) -> pl.DataFrame:
     for name in names:
         if not (frame.schema[name].is_numeric() or frame.schema[name] == pl.Null):
             raise InputDataError(f"{name} is of type {frame.schema[name]}", expected="numbers", where="table")
-    frame = frame.with_columns(pl.col(names).cast(pl.Float64).fill_nan(None))
+    # column by column: a query would be handed to threads, which costs more than the work on a busy machine
+    amounts = {name: frame[name].cast(pl.Float64).fill_nan(None) for name in names}
+    frame = pl.DataFrame({**frame.to_dict(), **amounts})
     for name in names:
         wrong = frame[name].min(), frame[name].max()
         if wrong[0] is not None and (wrong[0] < 0 or wrong[1] == float("inf")):  # type: ignore[operator]
