@@ -269,7 +269,7 @@ def _frame(table: Any) -> pl.DataFrame:
     lacking = [name for name in COLUMNS[:3] if name not in frame.columns]
     if lacking:
         raise InputDataError(f"no column {some(lacking)}", expected=", ".join(COLUMNS), where="table")
-    frame = frame.select(name for name in COLUMNS if name in frame.columns)
+    frame = pl.DataFrame({name: frame[name] for name in COLUMNS if name in frame.columns})
     for name in ("period", "item"):
         if frame.schema[name] == pl.Categorical:
             # categories sort by first appearance in some versions, and the order of rows must not matter
@@ -288,7 +288,7 @@ def _amounts(frame: pl.DataFrame) -> pl.DataFrame:
         if not (frame.schema[name].is_numeric() or frame.schema[name] == pl.Null):
             raise InputDataError(f"{name} is of type {frame.schema[name]}", expected="numbers", where="table")
     # column by column: a query would be handed to threads, which costs more than the work on a busy machine
-    amounts = {name: frame[name].cast(pl.Float64).fill_nan(None) for name in names}
+    amounts = {name: _without_nan(frame[name].cast(pl.Float64)) for name in names}
     frame = pl.DataFrame({**frame.to_dict(), **amounts})
     for name in names:
         wrong = frame[name].min(), frame[name].max()
@@ -299,18 +299,23 @@ def _amounts(frame: pl.DataFrame) -> pl.DataFrame:
     return frame
 
 
+def _without_nan(amounts: pl.Series) -> pl.Series:
+    """Return amounts with null for NaN."""
+    return amounts.fill_nan(None) if np.isnan(amounts.to_numpy()).any() else amounts
+
+
 def _numbered(column: pl.Series) -> tuple[pl.Series, Whole]:
     """Return the sorted entries of a column without repetition, and the position of each entry among them."""
     known = column.unique().sort()
     if column.dtype == pl.String:
-        return known, column.cast(pl.Enum(known)).to_physical().cast(pl.Int64).to_numpy()
+        return known, column.cast(pl.Enum(known)).to_physical().to_numpy().astype(np.int64)
     if column.dtype.is_integer() or column.dtype.is_temporal():
-        least = known.to_physical().cast(pl.Int64)
+        least = known.cast(pl.Int64)
         first, span = int(least[0]), int(least[-1]) - int(least[0]) + 1
         if span <= 4 * len(column) + 1024:
             place = np.zeros(span, dtype=np.int64)
             place[least.to_numpy() - first] = np.arange(len(known))
-            return known, place[column.to_physical().cast(pl.Int64).to_numpy() - first]
+            return known, place[column.cast(pl.Int64).to_numpy() - first]
     ranks = pl.DataFrame({"known": known, "number": np.arange(len(known))})
     joined = column.to_frame("known").join(ranks, on="known", how="left", maintain_order="left")
     return known, joined["number"].to_numpy()
