@@ -29,6 +29,7 @@ ORDER = (
     "units",
     "periods",
     "tables",
+    "numbers",
     "rules.caps",
     "rules.consolidation",
     "rules.formulas",
@@ -77,8 +78,8 @@ def modules() -> dict[str, Path]:
 
 
 def room(module: str) -> str:
-    """Return the place of a module in the order: all adapters share one room, and so does all that fetches."""
-    return module.partition(".")[0] if module.startswith(("adapters.", "capture.")) else module
+    """Return the place of a module in the order: all adapters share one room, as do index numbers and all that fetches."""
+    return module.partition(".")[0] if module.startswith(("adapters.", "capture.", "numbers.")) else module
 
 
 def imports(module: str, path: Path) -> set[str]:
