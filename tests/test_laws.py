@@ -53,6 +53,7 @@ ORDER = (
     "location",
     "reference_rates",
     "quality",
+    "hedonics",
     "bands",
     "records",
     "verification",
