@@ -181,8 +181,8 @@ def double_imputation(
     Returns
     -------
     Hedonic
-        Its ``index`` has ``period, index, link`` (over the period before), ``link_std_error`` (of the logarithm of the link, from
-        the coefficients alone), ``items``, ``matched``, ``entered`` and ``left``.
+        Its ``index`` has ``period, index, link`` (over the period before), ``link_std_error`` (of the logarithm of
+        the link, from the coefficients alone), ``items``, ``matched``, ``entered`` and ``left``.
     """
     rows = _rows(table, scores, period=period, item=item, price=price, quantity=quantity, features=features)
     counts = _counts(rows, demands)
@@ -224,8 +224,8 @@ def _link(
 def _rows(
     table: Any, scores: Any, *, period: str, item: str, price: str, quantity: str | None, features: Sequence[str]
 ) -> pl.DataFrame:
-    """Return ``period, item, log, share`` and the features, in canonical order."""
-    names = {"period", "item", "price", "log", "share", "spent"}
+    """Return ``period, item, log, share, weight`` and the features, in canonical order."""
+    names = {"period", "item", "price", "log", "share", "spent", "weight"}
     if not features or len(set(features)) < len(features) or names & set(features):
         raise ValueError(f"features must be different names, at least one, and none of {', '.join(sorted(names))}")
     rows = prices_of(table, period=period, item=item, price=price, others=[quantity] if quantity else [])
@@ -236,7 +236,8 @@ def _rows(
     rows = rows.filter(pl.col("spent") > 0)
     known = _scores(scores, item, features, rows)
     share = pl.col("spent") / pl.col("spent").sum().over("period")
-    return rows.with_columns(share=share).drop("spent").join(known, on="item", maintain_order="left")
+    rows = rows.with_columns(share=share, weight=share if quantity else pl.lit(1.0))
+    return rows.drop("spent").join(known, on="item", maintain_order="left")
 
 
 def _scores(scores: Any, item: str, features: Sequence[str], rows: pl.DataFrame) -> pl.DataFrame:
@@ -271,12 +272,12 @@ def _counts(rows: pl.DataFrame, demands: Demands) -> pl.DataFrame:
 
 
 def _fit(x: Floats, rows: pl.DataFrame, names: tuple[str, ...], robust: Robust, demands: Demands) -> Fit:
-    """Return the least-squares fit with weights proportional to the shares.
+    """Return the least-squares fit of the logarithm of price, each row by its weight.
 
     With :math:`X` and :math:`e` multiplied by the roots of the weights, the covariance is
     :math:`(X'X)^{-1} X' Ω X (X'X)^{-1}`; Ω holds :math:`e_i^2 n / (n - k)` (HC1) or :math:`e_i^2 / (1 - h_i)^2` (HC3).
     """
-    y, weight = rows["log"].to_numpy(), rows["share"].to_numpy()
+    y, weight = rows["log"].to_numpy(), rows["weight"].to_numpy()
     n, k = x.shape
     if n < k + demands.margin:
         raise UnsupportedFit(

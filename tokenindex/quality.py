@@ -200,8 +200,8 @@ def class_mean(table: Any, *, period: str, item: str, price: str, item_class: st
     -------
     DataFrame
         ``period, item, price, imputed_by`` (null for an observed price, ``class_mean``, or ``not_imputable`` with a null
-        price) and ``matched``, the number of relatives behind an imputed one; ordered by period and item. Nothing is imputed
-        before the first price.
+        price) and ``matched``, the number of relatives behind an imputed one; ordered by period and item. Nothing is
+        imputed before the first price.
 
     Raises
     ------
@@ -230,7 +230,7 @@ def class_mean(table: Any, *, period: str, item: str, price: str, item_class: st
             last[name] = None if before is None else before * math.exp(math.fsum(relatives) / len(relatives))
             mark = "not_imputable" if before is None else "class_mean"
             cells.append((when, name, last[name], mark, len(relatives)))
-    kinds = {"price": pl.Float64, "imputed_by": pl.String, "matched": pl.Int64}
+    kinds: dict[str, Any] = {"price": pl.Float64, "imputed_by": pl.String, "matched": pl.Int64}
     schema = {"period": grid.schema["period"], "item": grid.schema["item"], **kinds}
     return pl.DataFrame(cells, schema=schema, orient="row").sort("period", "item")
 
