@@ -239,6 +239,18 @@ def test_what_buckets_hold_does_not_depend_on_floats(monkeypatch: pytest.MonkeyP
     assert median(table, "lower") == expected
 
 
+def test_rows_in_a_hostile_order_are_sorted_once() -> None:
+    # the few rows that set the ends of the buckets are always the largest
+    values = [10**9 - k if k % 7 == 0 else k for k in range(7 * 300)]
+    weights = [1] * len(values)
+    assert median(frame(values, weights), "lower") == reference(values, weights, Fraction(1, 2))[0]
+    # one weight so large that the bound on the sum is passed, and not the sum
+    weights[5] = 2**52
+    assert median(frame(values, weights), "lower") == 5
+    weights = [2**52, *[0] * 2_100, 2**52]
+    assert median(frame(list(range(2_102)), weights), "upper") == 2_101
+
+
 def test_arrow_and_pandas_are_read() -> None:
     table = frame([10, 20, 30], [2, 1, 1])
     for other in (table.to_arrow(), table.to_pandas()):

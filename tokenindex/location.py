@@ -18,7 +18,7 @@ import polars as pl
 
 from .errors import InputDataError
 from .exact import MONEY, NANO, WIDE, divide, rescale
-from .places import Place, located
+from .places import Place, Stretches, located
 
 Tie = Literal["lower", "upper", "midpoint"]
 """Which value is taken where the weight below is exactly the share asked for: the last below, the first above, the mean."""
@@ -60,7 +60,7 @@ def weighted_mean(table: Any, *, by: Sequence[str], value: str, weight: str) -> 
     [Decimal('2.00')]
     """
     rows = _read(table, by, value, weight)
-    each = rows.each
+    each = rows.rows.each
     sums = each.group_by("group").agg(_products(each, "w"), total=pl.col("w").cast(pl.Int128).sum())
     means = [divide(s, int(w)) if w else None for s, w in zip(_whole(sums), sums["total"], strict=True)]
     return rows.told(sums, mean=means)
@@ -82,7 +82,7 @@ def weighted_median(table: Any, *, by: Sequence[str], value: str, weight: str, t
     10
     """
     rows = _read(table, by, value, weight)
-    found = located(rows.lists, _places(NANO // 2, tie))
+    found = located(rows.rows, _places(NANO // 2, tie))
     return rows.told(found, median=_middle(found))
 
 
@@ -102,7 +102,7 @@ def weighted_quantile(
     """
     rows, tables = _read(table, by, value, weight), []
     for share in shares:
-        found = located(rows.lists, _places(_share(share), tie))
+        found = located(rows.rows, _places(_share(share), tie))
         each = rows.told(found, quantile=_middle(found))
         tables.append(each.insert_column(-1, pl.lit(share, MONEY).alias("share")))
     return pl.concat(tables).sort(*by, "share", nulls_last=True)
@@ -154,23 +154,19 @@ def winsorised_mean(
 
 @dataclass(frozen=True)
 class Rows:
-    """One row a ``group``, its values and weights in lists ``v, w`` of whole numbers, and what the public table needs."""
+    """The usable rows, and one row a ``group`` with what the public table says of it: keys, ``rows, left_out``."""
 
-    lists: pl.DataFrame
+    rows: Stretches
+    groups: pl.DataFrame
     by: tuple[str, ...]
     scales: tuple[int, int]
-
-    @property
-    def each(self) -> pl.DataFrame:
-        """One row a row of the table: ``group, v, w``; missing ones have weight zero."""
-        return self.lists.select("group", "v", "w").explode("v", "w").with_columns(pl.col("group").set_sorted())
 
     def told(self, found: pl.DataFrame, **results: Sequence[int | None]) -> pl.DataFrame:
         """Return the public table: `results` are in the order of `found`, which says ``group`` and ``total``."""
         of_value, of_weight = self.scales
         numbers = [pl.Series(name, column, pl.Int64) for name, column in results.items()]
         facts = found.select("group", "total").hstack(numbers)
-        rows = self.lists.drop("v", "w").join(facts, on="group", how="left").sort(_keys(self.by), nulls_last=True)
+        rows = self.groups.join(facts, on="group", how="left").sort(_keys(self.by), nulls_last=True)
         return rows.select(
             *(pl.col(key).alias(name) for key, name in zip(_keys(self.by), self.by, strict=False)),
             "rows",
@@ -192,29 +188,33 @@ def _read(table: Any, by: Sequence[str], value: str, weight: str) -> Rows:
         raise InputDataError(f"a group column is named {taken[0]!r}", expected="other names than those of the results")
     keys = [pl.col(name).alias(key) for name, key in zip(by, _keys(by), strict=False)] or [pl.lit(0).alias("k0")]
     scales = (_scale(frame, value), _scale(frame, weight))
-    v, w = _integers(frame[value], value), _integers(frame[weight], weight)
-    least = w.min()
-    assert least is None or isinstance(least, int)
-    if least is not None and least < 0:
-        raise InputDataError(f"a weight is negative: {least}", expected="weights of at least 0", where=weight)
+    v, w, least = _integers(
+        frame.select(pl.col(value).to_physical().alias("v"), pl.col(weight).to_physical().alias("w"))
+    )
     complete = bool(least) and not v.has_nulls() and not w.has_nulls()
     if v.has_nulls() or w.has_nulls():  # a row of weight zero moves no sum and no place: what is missing gets that
         w, v = w.set(v.is_null(), 0).fill_null(0), v.fill_null(0)
     whole = frame.select(*keys, pl.lit(v).alias("v"), pl.lit(w).alias("w"))
-    return Rows(_grouped(whole, complete=complete), tuple(by), scales)
+    rows, groups = _grouped(whole, complete=complete)
+    return Rows(rows, groups, tuple(by), scales)
 
 
-def _grouped(whole: pl.DataFrame, *, complete: bool) -> pl.DataFrame:
-    """Return the groups: their rows in lists, and how many count."""
+def _grouped(whole: pl.DataFrame, *, complete: bool) -> tuple[Stretches, pl.DataFrame]:
+    """Return the rows group after group, and how many of each group count. A table in order of one key stays as it is."""
     keys = [name for name in whole.columns if name not in ("v", "w")]
-    lists = whole.group_by(keys).agg("v", "w").with_row_index("group")
-    count = pl.len().cast(pl.Int64)
-    out = whole.filter(pl.col("w") == 0) if not complete else whole.clear()
-    counts = lists.select(keys).join(
-        out.group_by(keys).agg(left_out=count), on=keys, how="left", nulls_equal=True, maintain_order="left"
-    )
-    left_out = counts["left_out"].fill_null(0)
-    return lists.with_columns(left_out, rows=pl.col("v").list.len().cast(pl.Int64) - left_out)
+    if len(keys) == 1 and whole[keys[0]].flags["SORTED_ASC"]:
+        sizes = whole.group_by(keys, maintain_order=True).len("size")
+        v, w = whole["v"], whole["w"]
+    else:
+        lists = whole.group_by(keys).agg("v", "w")
+        sizes = lists.select(*keys, size=pl.col("v").list.len())
+        v, w = lists["v"].explode(), lists["w"].explode()
+    out = whole.clear() if complete else whole.filter(pl.col("w") == 0)
+    none = out.group_by(keys).agg(left_out=pl.len().cast(pl.Int64))
+    counts = sizes.join(none, on=keys, how="left", nulls_equal=True, maintain_order="left")
+    left_out = pl.col("left_out").fill_null(0)
+    groups = counts.with_row_index("group").with_columns(left_out, rows=pl.col("size").cast(pl.Int64) - left_out)
+    return Stretches(sizes["size"], v, w), groups.drop("size")
 
 
 def _keys(by: Sequence[str]) -> list[str]:
@@ -232,15 +232,19 @@ def _scale(frame: pl.DataFrame, column: str) -> int:
     )
 
 
-def _integers(column: pl.Series, name: str) -> pl.Series:
-    """Return a column in units of its last decimal."""
-    whole = column.to_physical()
-    ends = whole.min(), whole.max()
-    if not all(end is None or (isinstance(end, int) and abs(end) < _LARGEST) for end in ends):
+def _integers(frame: pl.DataFrame) -> tuple[pl.Series, pl.Series, int | None]:
+    """Return values and weights in units of their last decimal, and the least weight."""
+    ends = {f"{name} {end}": getattr(pl.col(name), end)() for name in ("v", "w") for end in ("min", "max")}
+    found: dict[str, int | None] = frame.select(**ends).row(0, named=True)
+    if (largest := max((abs(end) for end in found.values() if end is not None), default=0)) >= _LARGEST:
         raise InputDataError(
-            "a number is too large for exact sums", expected=f"at most {_LARGEST} units of the last decimal", where=name
+            f"a number is too large for exact sums: {largest}",
+            expected=f"less than {_LARGEST} units of the last decimal",
         )
-    return whole.cast(pl.Int64)
+    least = found["w min"]
+    if least is not None and least < 0:
+        raise InputDataError(f"a weight is negative: {least}", expected="weights of at least 0")
+    return frame["v"].cast(pl.Int64), frame["w"].cast(pl.Int64), least
 
 
 def _decimals(number: pl.Expr, scale: int) -> pl.Expr:
@@ -281,11 +285,11 @@ def _middle(found: pl.DataFrame) -> list[int | None]:
 
 def _of_ends(rows: Rows, low: int, high: int, mean: Callable[..., int]) -> pl.DataFrame:
     """Return the public table of a mean of the values at two cuts, the sum between, and the weights beyond."""
-    ends = located(rows.lists, [Place(low, passed=True)]).rename({"at0": "least"})
-    most = located(rows.lists, [Place(NANO - high, passed=False)]).select("group", most="at0")
+    ends = located(rows.rows, [Place(low, passed=True)]).rename({"at0": "least"})
+    most = located(rows.rows, [Place(NANO - high, passed=False)]).select("group", most="at0")
     found = ends.join(most, on="group").sort("group")
     v, w = pl.col("v"), pl.col("w").cast(pl.Int128)
-    each = rows.each.join(found, on="group")
+    each = rows.rows.each.join(found, on="group")
     inner = pl.when((v > pl.col("least")) & (v < pl.col("most"))).then("w").otherwise(0)
     each = each.with_columns(inner=inner)
     sums = each.group_by("group").agg(

@@ -1,6 +1,6 @@
 """Places: at which value of a group the weight so far reaches what is asked for, without sorting large groups.
 
-*Reads* groups with their values and weights as lists of whole numbers. *Writes* one row a group. *Never* lets the order
+*Reads* values and weights in whole numbers, group after group. *Writes* one row a group. *Never* lets the order
 of the rows, or which way a place was found, change the value found.
 """
 
@@ -50,27 +50,42 @@ class Place:
         return pl.max_horizontal(one, (total * self.share + (NANO - 1)) // NANO)
 
 
-def located(lists: pl.DataFrame, places: list[Place]) -> pl.DataFrame:
+@dataclass(frozen=True)
+class Stretches:
+    """Groups one after the other: the number of rows of each, at least one, and the values and weights of all."""
+
+    sizes: pl.Series
+    v: pl.Series
+    w: pl.Series
+
+    @property
+    def each(self) -> pl.DataFrame:
+        """One row a row: ``group`` (its number), ``v, w``."""
+        group = pl.Series(np.repeat(np.arange(len(self.sizes), dtype=np.uint32), self.sizes.to_numpy())).set_sorted()
+        return pl.DataFrame({"group": group, "v": self.v, "w": self.w})
+
+
+def located(rows: Stretches, places: list[Place]) -> pl.DataFrame:
     """Return ``group, total, at0, …``: the smallest value of each group whose weight so far is what each place needs.
 
-    `lists` has a ``group`` a row with its values and weights in ``v, w``. The places must be neighbours (the two sides of
-    one share), in ascending order.
+    The places must be neighbours (the two sides of one share), in ascending order. Without weight there is no value.
     """
-    small = pl.col("v").list.len() < _SMALL
-    few, many = lists.filter(small), lists
-    if len(few):
-        many = many.filter(~small)
-    return pl.concat([_all_sorted(few, places), _one_by_one(many, places)])
+    small = rows.sizes < _SMALL
+    large = _one_by_one(rows, (~small).arg_true().to_list(), places)
+    if not small.any():
+        return large
+    few = rows.each.filter(pl.lit(small).gather(pl.col("group")))
+    return pl.concat([_all_sorted(few, places), large])
 
 
 def _schema(places: list[Place]) -> dict[str, Any]:
     return {"group": pl.UInt32, "total": pl.Int128, **{f"at{n}": pl.Int64 for n in range(len(places))}}
 
 
-def _all_sorted(lists: pl.DataFrame, places: list[Place]) -> pl.DataFrame:
+def _all_sorted(each: pl.DataFrame, places: list[Place]) -> pl.DataFrame:
     """Return the places of many small groups, which are sorted in one go."""
     w = pl.col("w").cast(pl.Int128)
-    rows = lists.select("group", "v", "w").explode("v", "w").sort("group", "v")
+    rows = each.sort("group", "v")
     so_far = rows.with_columns(so_far=w.cum_sum().over("group"), total=w.sum().over("group"))
     at = {
         f"at{n}": pl.col("v").filter(pl.col("so_far") >= p.column(pl.col("total"))).min() for n, p in enumerate(places)
@@ -79,36 +94,34 @@ def _all_sorted(lists: pl.DataFrame, places: list[Place]) -> pl.DataFrame:
     return found.select(pl.col(name).cast(kind) for name, kind in _schema(places).items())
 
 
-def _one_by_one(lists: pl.DataFrame, places: list[Place]) -> pl.DataFrame:
+def _one_by_one(rows: Stretches, groups: list[int], places: list[Place]) -> pl.DataFrame:
     """Return the places of large groups, each found on its own slice of the columns."""
-    ends = np.cumsum(lists["v"].list.len().to_numpy(), dtype=np.int64)
-    starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)
-    v, w = (lists[name].explode().to_numpy() for name in ("v", "w"))
+    ends = np.cumsum(rows.sizes.to_numpy(), dtype=np.int64)
+    starts = ends - rows.sizes.to_numpy()
+    v, w = rows.v.to_numpy(), rows.w.to_numpy()
 
     def found(n: int) -> tuple[Any, ...]:
-        return _find(v[starts[n] : ends[n]], w[starts[n] : ends[n]], places)
+        return n, *_find(v[starts[n] : ends[n]], w[starts[n] : ends[n]], places)
 
     with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
-        results = list(pool.map(found, range(len(lists))))
-    names = list(_schema(places))[1:]
-    columns = zip(*results, strict=True) if results else ((),) * len(names)
-    return pl.DataFrame({"group": lists["group"], **dict(zip(names, columns, strict=True))}, schema=_schema(places))
+        results = list(pool.map(found, groups))
+    schema = _schema(places)
+    columns = zip(*results, strict=True) if results else ((),) * len(schema)
+    return pl.DataFrame(dict(zip(schema, columns, strict=True)), schema=schema)
 
 
 def _find(v: Ints, w: Ints, places: list[Place]) -> tuple[Any, ...]:
     """Return the weight of a group and its values at `places`; none without weight."""
-    if int(w.max()) * len(w) < _INT64:
-        total = int(w.sum())
-    else:
-        w = w.astype(object)  # slower, and never wraps
-        total = sum(w.tolist())
+    total = int(w.sum()) if int(w.max()) * len(w) < _INT64 else sum(w.tolist())
     if not total:
         return 0, *[None] * len(places)
     needs = [place.of(total) for place in places]
-    while len(v) > _SORTED and total < _EXACT_FLOAT:
+    if total >= _INT64:
+        w = w.astype(object)  # slower, and never wraps
+    narrowed = total < _EXACT_FLOAT
+    while narrowed and len(v) > _SORTED:
         inside, before = _bucket(v, w, needs)
-        if len(inside) == len(v):
-            break
+        narrowed = 2 * len(inside) <= len(v)  # where the ends were badly chosen, sorting is faster than going on
         v, w, needs = v[inside], w[inside], [need - before for need in needs]
     return total, *_sorted_at(v, w, needs)
 
