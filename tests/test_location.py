@@ -137,6 +137,17 @@ def test_products_beyond_128_bits_do_not_wrap() -> None:
     assert found["mean"].item() == round(Fraction(40 * (big - 6) + 28 * big, 96))
 
 
+def test_the_ends_of_64_bits_are_values_too() -> None:
+    least, most = -(2**63), 2**63 - 1
+    values, weights = [least] * 900 + [0] * 200 + [most] * 900, [most] * 2_000
+    table = frame(values, weights)
+    assert [median(table, tie) for tie in ("lower", "upper", "midpoint")] == [0, 0, 0]
+    found = weighted_mean(table, by=[], value="x", weight="w")
+    assert (found["weight"].item(), found["mean"].item()) == (2_000 * most, round(Fraction(-900, 2_000)))
+    light = frame(values, [1] * 2_000)
+    assert median(light, "lower") == 0
+
+
 def test_far_values_and_outliers_are_found() -> None:
     rng = random.Random(7)
     values = [rng.randrange(1_000) for _ in range(3_000)] + [2**61, -(2**61)] * 40
@@ -264,7 +275,7 @@ def test_tables_that_cannot_be_exact_are_refused() -> None:
     for wrong, match in (
         (good.with_columns(x=pl.lit(1.5)), "Float64.*a float is not exact"),
         (good.with_columns(w=pl.lit(-1)), "negative: -1"),
-        (good.with_columns(x=pl.lit(2**62)), "too large"),
+        (good.with_columns(x=pl.lit(Decimal(2**63)).cast(pl.Decimal(38, 0))), "too large"),
         (good.drop("w"), "no column 'w'"),
         (good.with_columns(w=pl.lit("many")), "String"),
     ):

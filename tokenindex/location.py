@@ -24,9 +24,7 @@ Tie = Literal["lower", "upper", "midpoint"]
 """Which value is taken where the weight below is exactly the share asked for: the last below, the first above, the mean."""
 RESULTS: Final = frozenset({"rows", "left_out", "weight", "share", "mean", "median", "quantile"})
 
-_LARGEST: Final = 2**62
-"""The difference of two values below it fits 64 bits."""
-_HALF: Final = 2**31
+_HALF: Final = 2**32
 _INT128: Final = 2**126
 
 
@@ -188,9 +186,11 @@ def _read(table: Any, by: Sequence[str], value: str, weight: str) -> Rows:
         raise InputDataError(f"a group column is named {taken[0]!r}", expected="other names than those of the results")
     keys = [pl.col(name).alias(key) for name, key in zip(by, _keys(by), strict=False)] or [pl.lit(0).alias("k0")]
     scales = (_scale(frame, value), _scale(frame, weight))
-    v, w, least = _integers(
-        frame.select(pl.col(value).to_physical().alias("v"), pl.col(weight).to_physical().alias("w"))
-    )
+    v, w = _integers(frame[value], value), _integers(frame[weight], weight)
+    least = w.min()
+    assert least is None or isinstance(least, int)
+    if least is not None and least < 0:
+        raise InputDataError(f"a weight is negative: {least}", expected="weights of at least 0", where=weight)
     complete = bool(least) and not v.has_nulls() and not w.has_nulls()
     if v.has_nulls() or w.has_nulls():  # a row of weight zero moves no sum and no place: what is missing gets that
         w, v = w.set(v.is_null(), 0).fill_null(0), v.fill_null(0)
@@ -232,19 +232,14 @@ def _scale(frame: pl.DataFrame, column: str) -> int:
     )
 
 
-def _integers(frame: pl.DataFrame) -> tuple[pl.Series, pl.Series, int | None]:
-    """Return values and weights in units of their last decimal, and the least weight."""
-    ends = {f"{name} {end}": getattr(pl.col(name), end)() for name in ("v", "w") for end in ("min", "max")}
-    found: dict[str, int | None] = frame.select(**ends).row(0, named=True)
-    if (largest := max((abs(end) for end in found.values() if end is not None), default=0)) >= _LARGEST:
+def _integers(column: pl.Series, name: str) -> pl.Series:
+    """Return a column in units of its last decimal."""
+    try:
+        return column.to_physical().cast(pl.Int64)
+    except pl.exceptions.InvalidOperationError:
         raise InputDataError(
-            f"a number is too large for exact sums: {largest}",
-            expected=f"less than {_LARGEST} units of the last decimal",
-        )
-    least = found["w min"]
-    if least is not None and least < 0:
-        raise InputDataError(f"a weight is negative: {least}", expected="weights of at least 0")
-    return frame["v"].cast(pl.Int64), frame["w"].cast(pl.Int64), least
+            "a number is too large for exact sums", expected="64 bits in units of the last decimal", where=name
+        ) from None
 
 
 def _decimals(number: pl.Expr, scale: int) -> pl.Expr:
@@ -310,12 +305,13 @@ def _of_ends(rows: Rows, low: int, high: int, mean: Callable[..., int]) -> pl.Da
 def _products(each: pl.DataFrame, weight: str) -> list[pl.Expr]:
     """Return the sum of value times weight as sums of one or two parts that stay within 128 bits.
 
-    A sum of decimals in a group wraps in silence as Int128 does, so the size is bounded beforehand: weights and values
-    are under 2**62 and rows under 2**32; the parts of a value above and below 2**31 are summed one by one if they must.
+    A sum of decimals in a group wraps in silence as Int128 does, so the size is bounded beforehand: values and weights
+    have 64 bits and rows are under 2**32. If they must, the parts of a value above and below 2**32 are summed one by one,
+    which stay under 2**(31 + 63 + 32).
     """
     v, w = pl.col("v"), pl.col(weight).cast(pl.Int128)
-    ends = each.select(pl.col("v").abs().max(), pl.col(weight).max().alias("top")).row(0)
-    if not len(each) or ends[0] * ends[1] * len(each) < _INT128:
+    ends = each.select(pl.col("v").min(), pl.col("v").max().alias("most"), pl.col(weight).max().alias("top")).row(0)
+    if not len(each) or max(abs(ends[0]), abs(ends[1])) * ends[2] * len(each) < _INT128:
         return [(v.cast(pl.Int128) * w).sum().alias("low")]
     high = v.floordiv(_HALF)
     return [(high.cast(pl.Int128) * w).sum().alias("high"), ((v - high * _HALF).cast(pl.Int128) * w).sum().alias("low")]

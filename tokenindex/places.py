@@ -27,6 +27,8 @@ _BITS: Final = 10
 _ENDS: Final = 256
 _EXACT_FLOAT: Final = 2**53
 _INT64: Final = 2**63
+_LARGEST: Final = 2**62
+"""The difference of two values below it fits 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def _find(v: Ints, w: Ints, places: list[Place]) -> tuple[Any, ...]:
     if total >= _INT64:
         w = w.astype(object)  # slower, and never wraps
     narrowed = total < _EXACT_FLOAT
-    while narrowed and len(v) > _SORTED:
+    while narrowed and len(v) > _SORTED and int(v.min()) > -_LARGEST and int(v.max()) < _LARGEST:
         inside, before = _bucket(v, w, needs)
         narrowed = 2 * len(inside) <= len(v)  # where the ends were badly chosen, sorting is faster than going on
         v, w, needs = v[inside], w[inside], [need - before for need in needs]
