@@ -314,6 +314,13 @@ def test_a_row_with_too_many_cells_costs_only_itself() -> None:
     assert reasons(parsed) == [("line 3", "ragged_row"), ("line 4", "ragged_row")]
 
 
+def test_a_table_with_a_ragged_row_withdraws_nothing() -> None:
+    whole = read(fixture("mapped.txt"), "mapped")
+    torn = read(fixture("mapped.txt") + b"acme-2;1\n", "mapped")
+    assert (whole.sightings["complete"].to_list(), torn.sightings["complete"].to_list()) == ([True], [False])
+    assert torn.observations.height == whole.observations.height
+
+
 def test_a_file_of_ragged_rows_is_no_table() -> None:
     ragged = ["x"] * RAGGED_MAX
     assert counted(prices_csv(ROW.format("good") + ",3", *ragged)) == {"ragged_row": RAGGED_MAX}
