@@ -208,7 +208,7 @@ def nested(found: object) -> dict[str, Any]:
     if isinstance(found, str) and found.strip():
         try:
             found = loads(found)
-        except (ValueError, RecursionError):
+        except ValueError:
             raise UnusableRecord("not_an_object", found) from None
     if found is None or found == "":
         return {}

@@ -157,8 +157,7 @@ class _Sheet:
         found = load_csv(content, self.capture, separator=self.mapping.table.separator)
         table, lines = found.cells, found.lines
         self._refuse_columns(table.columns)
-        for line, cells in found.ragged:
-            self.rows.reject("ragged_row", cells, locator=f"{place[0]}{place[1] + line}")
+        self.rows.ragged(found, at=place[0], after=place[1])
         if table.height * len(self.mapping.prices()) > CELLS_MAX:
             raise unreadable(self.capture, f"more than {CELLS_MAX} prices", expected="a smaller table")
         for row, line in zip(table.iter_rows(named=True), lines, strict=True):

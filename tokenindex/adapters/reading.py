@@ -41,6 +41,9 @@ CELL_MAX: Final = 2**16
 """Longest cell of a CSV file, in characters."""
 RAGGED_MAX: Final = 1_000
 """Most rows with another number of cells than the header: with more the file is no table."""
+_BRACKETS: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
+_ESCAPE: Final = re.compile(r"\\(?:u(?P<code>[0-9a-fA-F]{4})|.)", re.DOTALL)
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _CHUNK: Final = 2**17
 """Cells that are held as Python objects at a time."""
 
@@ -86,10 +89,6 @@ def load_json(content: bytes, capture: Capture, *, expected: type[Any]) -> Any:
         found = loads(text)
     except json.JSONDecodeError as wrong:
         raise unreadable(capture, f"{wrong.msg} at line {wrong.lineno} column {wrong.colno}", expected="JSON") from None
-    except RecursionError:
-        raise unreadable(capture, "the JSON is nested too deeply", expected="a flat price list") from None
-    except ValueError as wrong:
-        raise unreadable(capture, str(wrong), expected="Unicode text") from None
     if not isinstance(found, expected):
         wanted = "an object" if expected is dict else "an array"
         raise unreadable(capture, f"the JSON is a {type(found).__name__}", expected=f"{wanted} at the top")
@@ -102,18 +101,40 @@ def loads(text: str) -> Any:
     Raises
     ------
     json.JSONDecodeError
-        If it is none.
-    ValueError
-        If a string is not Unicode.
-    RecursionError
-        If it is nested more than `DEPTH_MAX` deep.
+        If it is none, is nested more than `DEPTH_MAX` deep, or holds half a character.
     """
-    found = json.loads(text, parse_float=number, parse_int=_integer, parse_constant=str, object_pairs_hook=_object)
-    if _is_deep(found):
-        raise RecursionError
-    if re.search(r"\\u[dD][89a-fA-F]", text) and not _is_unicode(found):
-        raise ValueError("a string holds half a surrogate pair")
+    try:
+        found = json.loads(text, parse_float=number, parse_int=_integer, parse_constant=str, object_pairs_hook=_object)
+        if _is_deep(found):
+            raise RecursionError
+    except RecursionError:
+        raise json.JSONDecodeError("the JSON is nested too deeply", text, _deep_place(text)) from None
+    half = _half(text)
+    if half is not None:
+        raise json.JSONDecodeError("a string holds half a surrogate pair", text, half)
     return found
+
+
+def _deep_place(text: str) -> int:
+    """Return where `text` opens one object or array too many inside each other."""
+    depth = 0
+    for token in _BRACKETS.finditer(text):
+        depth += (token[0] in "[{") - (token[0] in "]}")
+        if depth > DEPTH_MAX:
+            return token.start()
+    return 0
+
+
+def _half(text: str) -> int | None:
+    """Return where JSON writes half a surrogate pair; null if all of its text is Unicode."""
+    first: re.Match[str] | None = None
+    for escape in _ESCAPE.finditer(text) if _SURROGATE.search(text) else ():
+        code = int(escape["code"] or "0", 16)
+        follows = first is not None and first.end() == escape.start() and 0xDC00 <= code < 0xE000
+        if (first is not None and not follows) or (0xDC00 <= code < 0xE000 and not follows):
+            return (first or escape).start()
+        first = escape if 0xD800 <= code < 0xDC00 else None
+    return first.start() if first is not None else None
 
 
 def load_toml(content: bytes) -> dict[str, Any]:
@@ -173,19 +194,6 @@ def number(text: str) -> Decimal | str:
         return Decimal(text)
     except InvalidOperation:
         return text
-
-
-def _is_unicode(found: object) -> bool:
-    waiting: list[object] = [found]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, dict):
-            waiting += [*item.keys(), *item.values()]
-        elif isinstance(item, list):
-            waiting += item
-        elif isinstance(item, str) and re.search("[\ud800-\udfff]", item):
-            return False
-    return True
 
 
 def refuse_cut(content: bytes, capture: Capture) -> None:

@@ -68,6 +68,7 @@ class Rows:
         }
         self._observations: list[dict[str, Any]] = []
         self._rejects: list[tuple[str, str, str]] = []
+        self._whole = True
 
     def provenance(self) -> dict[str, Any]:
         """Return the provenance columns that all rows of this capture share."""
@@ -142,10 +143,14 @@ class Rows:
         if len(self._observations) + len(self._rejects) >= ROWS_MAX:
             raise unreadable(self.capture, f"more than {ROWS_MAX} rows and rejects", expected="a smaller file")
 
-    def ragged(self, table: Csv, *, at: str = "line {}") -> None:
-        """Add one reject for each row of `table` that has another number of cells than its header."""
+    def ragged(self, table: Csv, *, at: str = "line ", after: int = 0) -> None:
+        """Add one reject for each row of `table` that has another number of cells than its header.
+
+        Nobody knows what such a row offered, so the snapshot is not complete.
+        """
         for line, found in table.ragged:
-            self.reject("ragged_row", found, locator=at.format(line))
+            self.reject("ragged_row", found, locator=f"{at}{after + line}")
+            self._whole = False
 
     def sighting(self, *, complete: bool) -> pl.DataFrame:
         """Return the one sighting that a snapshot is."""
@@ -170,7 +175,7 @@ class Rows:
             self.reject("empty_snapshot", "", locator="")
         return Parsed(
             observations=observations,
-            sightings=self.sighting(complete=complete and not observations.is_empty()),
+            sightings=self.sighting(complete=complete and self._whole and not observations.is_empty()),
             rejects=pl.concat([self.rejects(), rejected(frame.filter(clash), "overlapping_brackets", found="price")]),
         )
 

@@ -274,21 +274,20 @@ def json_lines(tally: Tally, content: bytes) -> Iterator[tuple[str, Any]]:
         raise unreadable(tally.capture, "the file is empty", expected=expected)
     refuse_cut(content, tally.capture)
     decoded(content, tally.capture)
-    broken: list[tuple[int, str]] = []
+    first = ""
     read = False
     for place, line in enumerate(content.split(b"\n"), start=1):
         if line.strip():
             try:
                 found = load_json(line, tally.capture, expected=object)
             except InputDataError as wrong:
-                broken.append((place, wrong.found))
+                first = first or f"line {place}: {wrong.found}"
+                tally.reject("not_json", "", locator=f"line {place}")
             else:
                 read |= isinstance(found, dict)
                 yield f"line {place}", found
-    if broken and not read:
-        raise unreadable(tally.capture, "line {}: {}".format(*broken[0]), expected=expected)
-    for place, _ in broken:
-        tally.reject("not_json", "", locator=f"line {place}")
+    if first and not read:
+        raise unreadable(tally.capture, first, expected=expected)
 
 
 def private_csv(tally: Tally, content: bytes) -> tuple[pl.DataFrame, pl.Series]:
