@@ -522,6 +522,14 @@ def test_a_registry_that_contradicts_itself_stops_the_fixing(home: Home) -> None
         made(Home.open(home.path), "tix")
 
 
+def test_more_constituents_than_the_bounds_of_exact_sums_allow_are_refused(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tokenindex.selection.ROWS_MAX", 3)
+    with pytest.raises(InputDataError, match="at most 3"):
+        made(home, "tix")
+
+
 def test_the_registry_of_a_record_is_kept_when_the_registry_changes(home: Home, small: Any) -> None:
     home.save(small)
     path = home.path / "registry.csv"

@@ -3,8 +3,8 @@
 *Reads* decimal text and integers. *Writes* integers. *Never* lets a binary float into a published figure.
 
 Prices are integers of 1e-9 currency units per million tokens ("nano"), tokens are integers. Sums and products of whole
-columns run in polars as ``Decimal(38, 0)``, which raises on overflow. The bounds below keep every such sum under 38
-digits: ``PRICE_MAX * TOKENS_MAX * ROWS_MAX < 10**38``.
+columns run in polars as ``Decimal(38, 0)``, which raises on overflow, but wraps in silence inside of groups. The bounds
+below keep every such sum under 38 digits: ``PRICE_MAX * TOKENS_MAX * ROWS_MAX < 10**38``; what exceeds one is refused.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def money(column: str) -> pl.Expr:
 
 
 def wide_sum(*factors: pl.Expr) -> pl.Expr:
-    """Return the exact sum of the product of integer columns; overflow raises."""
+    """Return the exact sum of the product of integer columns within the bounds of this module."""
     product = factors[0].cast(WIDE)
     for factor in factors[1:]:
         product = product * factor.cast(WIDE)

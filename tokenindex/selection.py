@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 import polars as pl
 
 from .errors import InputDataError
-from .exact import divide_columns
+from .exact import ROWS_MAX, divide_columns
 from .methodology import Allowed, Methodology, Volumes
 from .periods import Calendar
 from .tables import JUDGMENTS, OBSERVATIONS, OFFER_KEY, QUOTE_KEY, RATES, REGISTRY, SIGHTINGS, VOLUMES
@@ -142,6 +142,12 @@ class Inputs:
                     expected="one constituent for a seller's spelling on a date",
                     remedy="correct the registry",
                 )
+        if rows["constituent"].n_unique() > ROWS_MAX:
+            raise InputDataError(
+                f"it names {rows['constituent'].n_unique():,} constituents",
+                where="registry",
+                expected=f"at most {ROWS_MAX:,}: more could leave the proven bounds of exact sums",
+            )
         return rows.with_columns(place=pl.col("constituent").rank("dense").cast(pl.Int64) - 1)
 
     @cached_property
