@@ -14,7 +14,7 @@ sighting is never complete. Places in the first line of several bear no number.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
@@ -60,12 +60,12 @@ def parse(content: bytes, capture: Capture) -> Parsed:
     return rows.parsed(complete=False)
 
 
-def _answers(rows: Rows, content: bytes) -> list[tuple[str, Any]]:
+def _answers(rows: Rows, content: bytes) -> Iterable[tuple[str, Any]]:
     """Return each answer with its place."""
     lines = [(number, line) for number, line in enumerate(content.splitlines(), start=1) if line.strip()]
     begun = sum(line.lstrip(b"\xef\xbb\xbf \t").startswith(b"{") for _, line in lines)
     if content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
-        return [(pointer(at), answer) for at, answer in enumerate(load_json(content, rows.capture, expected=list))]
+        return ((pointer(at), answer) for at, answer in enumerate(load_json(content, rows.capture, expected=list)))
     try:
         answer = load_json(content, rows.capture, expected=dict)
     except InputDataError:
@@ -105,7 +105,7 @@ def _listed(answer: object) -> tuple[object, list[Any], str] | None:
     return None
 
 
-def _endpoints(rows: Rows, answers: list[tuple[str, Any]]) -> Iterator[_Endpoint]:
+def _endpoints(rows: Rows, answers: Iterable[tuple[str, Any]]) -> Iterator[_Endpoint]:
     for place, answer in answers:
         listed = _listed(answer)
         if listed is None:

@@ -95,14 +95,12 @@ def identity(bucket: Bucket, result: dict[str, Any], *, counts: Callable[[str], 
 
 def _pages(tally: Tally, content: bytes) -> list[Record]:
     found = load_json(content, tally.capture, expected=object)
-    pages = [("", found)] if isinstance(found, dict) else []
-    if isinstance(found, list):
-        pages = [(pointer(place), page) for place, page in enumerate(found)]
-    if not pages or not all(isinstance(page, dict) and isinstance(page.get("data"), list) for _, page in pages):
+    pages = found if isinstance(found, list) else [found]
+    if not pages or not all(isinstance(page, dict) and isinstance(page.get("data"), list) for page in pages):
         raise unreadable(
             tally.capture, 'a page has no array "data"', expected="a page of the report, or an array of them"
         )
-    return pages
+    return [(pointer(place) if isinstance(found, list) else "", page) for place, page in enumerate(pages)]
 
 
 def _bucket(item: object, locator: str, *, start: str, end: str, moment_of: Callable[[object], datetime]) -> Bucket:
