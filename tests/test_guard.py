@@ -31,7 +31,7 @@ from tokenindex.methodology import Methodology
 from tokenindex.records import Record, record
 from tokenindex.selection import Grid, Inputs, select
 from tokenindex.store import Home, shipped
-from tokenindex.tables import FINDINGS, HOLDS, OBSERVATIONS, RATES, REGISTRY, SIGHTINGS
+from tokenindex.tables import FINDINGS, HOLDS, JUDGMENTS, OBSERVATIONS, RATES, REGISTRY, SIGHTINGS
 from tokenindex.verification import verify
 
 TIX = (shipped("methodology") / "tix" / "1.0.0.toml").read_bytes()
@@ -422,19 +422,23 @@ def test_a_price_is_compared_with_the_one_that_was_believed() -> None:
 # --- judgments ---
 
 
-HEAD = "decided_at,known_at,decision,source,provider,model,component,price,valid_from,reason,decided_by,reference\n"
+HEAD = "decided_at,decision,source,provider,model,component,price,valid_from,reason,decided_by,reference\n"
 
 
 def judged(*rows: str) -> pl.DataFrame:
-    content, moment = (HEAD + "\n".join(rows) + "\n").encode(), at(END)
-    facts = {"name": "judgments.csv", "adapter": "judgments", "source": "desk", "seen_at": moment, "known_at": moment}
-    return adapter("judgments").parse(content, Capture.of(content, **facts)).judgments
+    """Return the judgments of several files, each captured two hours after its decision."""
+    found = [JUDGMENTS.empty()]
+    for row in rows:
+        content, known = (HEAD + row + "\n").encode(), datetime.fromisoformat(row.split(",")[0]) + timedelta(hours=2)
+        facts = {"name": "judgments.csv", "adapter": "judgments", "source": "desk", "seen_at": known, "known_at": known}
+        found.append(adapter("judgments").parse(content, Capture.of(content, **facts)).judgments)
+    return pl.concat(found)
 
 
 def line(day: float, decision: str, *, amount: str = "90", since: float = 5, reason: str = "the maker's page") -> str:
-    moment, known = (f"{m:%Y-%m-%dT%H:%M:%SZ}" for m in (at(day), at(day) + timedelta(hours=2)))
+    moment = f"{at(day):%Y-%m-%dT%H:%M:%SZ}"
     what = f"models.dev,maker,one,input,{amount},{at(since):%Y-%m-%dT%H:%M:%SZ}"
-    return f'{moment},{known},{decision},{what},"{reason}","A. Person, administrator",'
+    return f'{moment},{decision},{what},"{reason}","A. Person, administrator",'
 
 
 def test_a_judgment_releases() -> None:
@@ -471,7 +475,6 @@ def test_a_judgment_holds_what_no_rule_would() -> None:
     [
         (line(7, "release", reason=""), ["line 2", "missing_field", "when and why"]),
         (line(7, "release").replace('"A. Person, administrator"', ""), ["line 2", "missing_field"]),
-        (line(7, "release").replace("T08:00:00Z,release", "T05:00:00Z,release"), ["line 2", "known_before_decided"]),
         (line(7, "keep"), ["unknown_decision", "'keep'"]),
         (line(7, "release", amount="much"), ["not_a_price", "'much'"]),
     ],
@@ -480,6 +483,15 @@ def test_a_judgment_without_a_reason_is_refused(row: str, words: list[str]) -> N
     with pytest.raises(InputDataError) as caught:
         judged(row)
     assert all(word in str(caught.value) for word in ["judgments.csv", *words])
+
+
+def test_a_judgment_counts_from_when_it_was_captured() -> None:
+    content = (HEAD + line(7, "release") + "\n").encode()
+    facts = {"name": "judgments.csv", "adapter": "judgments", "source": "desk", "seen_at": at(9)}
+    late = adapter("judgments").parse(content, Capture.of(content, known_at=at(9), **facts))
+    assert findings(jump(price(6, "90"), looks=[]), JUMP, judgments=late.judgments) == one(9, "judgment")
+    with pytest.raises(InputDataError, match="decided_after_capture"):
+        adapter("judgments").parse(content, Capture.of(content, known_at=at(6), **facts))
 
 
 def test_judgments_are_captured_and_change_the_record(home: Home, tmp_path: Path) -> None:
@@ -500,7 +512,7 @@ def test_judgments_are_captured_and_change_the_record(home: Home, tmp_path: Path
     assert kept["used_date"] == date(2026, 6, 19)
     path = tmp_path / "judgments.csv"
     what = "models.dev,alibaba,qwen3.7-max,output,750,2026-06-20T01:00:00Z"
-    text = f'2026-06-21T00:00:00Z,2026-06-21T00:00:00Z,release,{what},"seen on the page","A. Person, administrator",'
+    text = f'2026-06-21T00:00:00Z,release,{what},"seen on the page","A. Person, administrator",'
     path.write_text(HEAD + text + "\n", encoding="utf-8")
     seen = datetime(2026, 6, 21, tzinfo=UTC)
     home.ingest(path, adapter_name="judgments", source="desk", seen_at=seen, known_at=seen)

@@ -26,7 +26,7 @@ from .parquet import load_parquet
 from .reading import exact_decimals, load_csv, shown, unreadable
 from .rows import Rows, overlapping, rejected
 
-_ADDED: Final = frozenset({"capture", "locator"})
+_ADDED: Final = ("capture", "locator")
 _NEEDED: Final = frozenset({"price", "tokens"})
 """Columns that a file must have though a cell may be empty, because empty says something."""
 _REASONS: Final = {
@@ -54,16 +54,19 @@ def _parse(content: bytes, capture: Capture, table: Table) -> tuple[pl.DataFrame
     cells, locators = (_parquet if content.startswith(b"PAR1") else _lines)(content, rows)
     _refuse_columns(cells, table, capture)
     columns = [column for column in table.columns if column.name in cells.columns]
-    absent = [column for column in table.columns if column.name not in (*cells.columns, *_ADDED)]
+    absent = [column for column in table.columns if column.name not in (*cells.columns, *_added(table))]
+    known_at = pl.lit(capture.known_at).cast(UTC_TIME)
+    given = {"capture": pl.lit(capture.sha256), "known_at": known_at}
     cells = cells.with_columns(
         locators.alias("locator"),
         *(pl.lit(None, dtype=column.dtype).alias(column.name) for column in absent),
-        capture=pl.lit(capture.sha256),
+        **{name: given[name] for name in _added(table) if name in given},
     )
     typed = cells.with_columns(_typed(column, cells[column.name]) for column in columns)
     faults = [fault for column in columns for fault in _faults(column)] + _ROW_FAULTS.get(table.name, [])
-    known_at = pl.lit(capture.known_at).cast(UTC_TIME)  # a file holds nothing that became known after it
-    faults.append((pl.col("known_at") > known_at, "known_after_capture", "known_at"))
+    # a file holds nothing that became known, and nobody decided anything, after it was captured
+    when, why = ("decided_at", "decided") if table.name == "JUDGMENTS" else ("known_at", "known")
+    faults.append((pl.col(when) > known_at, f"{why}_after_capture", when))
     judged = typed.with_columns(
         *(cells[column.name].alias(f"text of {column.name}") for column in columns),
         *(pl.lit(None, dtype=pl.String).alias(f"text of {column.name}") for column in absent),
@@ -93,9 +96,14 @@ def _parquet(content: bytes, rows: Rows) -> tuple[pl.DataFrame, pl.Series]:
     return cells, cells.select(pl.format("row {}", pl.int_range(1, pl.len() + 1))).to_series()
 
 
+def _added(table: Table) -> tuple[str, ...]:
+    """Return the columns that a file does not hold. A judgment is known from when its file was captured, not before."""
+    return (*_ADDED, "known_at") if table.name == "JUDGMENTS" else _ADDED
+
+
 def _refuse_columns(cells: pl.DataFrame, table: Table, capture: Capture) -> None:
     """Refuse a file with an unknown column or without a needed one; a nullable column may be left out."""
-    known = [column for column in table.columns if column.name not in _ADDED]
+    known = [column for column in table.columns if column.name not in _added(table)]
     names = {column.name for column in known}
     unknown = [name for name in cells.columns if name not in names]
     needed = [column.name for column in known if not column.nullable or column.name in _NEEDED]
@@ -189,7 +197,6 @@ _ROW_FAULTS: Final[dict[str, list[_Fault]]] = {
         (pl.col("spend").is_not_null() & pl.col("currency").is_null(), "missing_field", "currency"),
     ],
     "RATES": [(pl.col("rate") <= 0, "not_a_rate", "rate")],
-    "JUDGMENTS": [(pl.col("known_at") < pl.col("decided_at"), "known_before_decided", "known_at")],
 }
 
 
@@ -226,7 +233,7 @@ def parse_rates(content: bytes, capture: Capture) -> Parsed:
 
 
 def parse_judgments(content: bytes, capture: Capture) -> Parsed:
-    """Return judgments: all of the file or none.
+    """Return judgments, known from when their file was captured: all of it or none.
 
     Raises
     ------
