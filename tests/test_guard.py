@@ -488,7 +488,7 @@ def test_a_judgment_without_a_reason_is_refused(row: str, words: list[str]) -> N
 def test_a_judgment_counts_from_when_it_was_captured() -> None:
     content = (HEAD + line(7, "release") + "\n").encode()
     facts = {"name": "judgments.csv", "adapter": "judgments", "source": "desk", "seen_at": at(9)}
-    late = adapter("judgments").parse(content, Capture.of(content, known_at=at(9), **facts))
+    late = adapter("judgments").parse(content, Capture.of(content, known_at=at(9) + timedelta(hours=2), **facts))
     assert findings(jump(price(6, "90"), looks=[]), JUMP, judgments=late.judgments) == one(9, "judgment")
     with pytest.raises(InputDataError, match="decided_after_capture"):
         adapter("judgments").parse(content, Capture.of(content, known_at=at(6), **facts))
