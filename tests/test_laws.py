@@ -51,6 +51,7 @@ ORDER = (
     "fixings",
     "determination",
     "attribution",
+    "divergence",
     "identity",
     "places",
     "location",
