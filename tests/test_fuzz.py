@@ -408,7 +408,7 @@ def test_an_endless_whole_number_costs_only_its_price() -> None:
 
 
 def test_the_limits_of_the_interpreter_change_nothing() -> None:
-    content = litellm(input_cost_per_token="9" * 2000, a="[" * 60 + "]" * 60)
+    content = litellm(input_cost_per_token="9" * 2000, output_cost_per_token="9" * 700, a="[" * 60 + "]" * 60)
     before = sys.get_int_max_str_digits()
     found = []
     for digits in (640, 0):
