@@ -412,7 +412,7 @@ def test_an_endless_whole_number_costs_only_its_price() -> None:
 
 
 def test_the_limits_of_the_interpreter_change_nothing() -> None:
-    content = litellm(input_cost_per_token="9" * 2000, a="[" * 60 + "]" * 60)
+    content = litellm(input_cost_per_token="9" * 2000, output_cost_per_token="9" * 700, a="[" * 60 + "]" * 60)
     before = sys.get_int_max_str_digits()
     found = []
     for digits in (640, 0):
@@ -689,3 +689,16 @@ def test_half_characters_are_found_as_by_looking_at_the_text(text: str) -> None:
     written = json.dumps({text: 1})
     halves = re.search("[\ud800-\udfff]", json.loads(written, object_pairs_hook=lambda pairs: pairs[0][0]))
     assert (reading._half(written) is not None) == (halves is not None)
+
+
+@pytest.mark.parametrize("zero", ["0e39", "-0e70", "0E-500", "0.000e999", "0" * 500, "0." + "0" * 500])
+def test_a_zero_is_zero_whatever_its_exponent(zero: str) -> None:
+    # every adapter of prices or rates failed on it, outside of the typed errors
+    assert models(prices_csv(ROW.format("m") + f",{zero}")) == {"m": Decimal(0)}
+    if not zero.startswith("00"):
+        assert quotes(read(litellm(input_cost_per_token=zero), "litellm")) == [
+            GOOD,
+            ("p", "model", "input", "standard", 0, None, "0"),
+        ]
+    rates = f"source,base,quote,rate_date,rate,known_at\ns,EUR,USD,2026-06-01,{zero},2026-06-01\n".encode()
+    assert counted(read(rates, "rates")) == {"not_a_rate": 1}

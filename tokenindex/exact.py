@@ -50,9 +50,11 @@ def parse_decimal(text: str) -> Decimal:
         number = Decimal(text)
     except InvalidOperation:  # an exponent beyond the limits of the decimal module
         raise ValueError(f"{text[:40]!r} is out of range") from None
+    if not number:
+        return Decimal(0)  # 0e39 is a zero too, and polars has no room for its exponent
     _, digits, exponent = number.as_tuple()
     assert isinstance(exponent, int)
-    if number and (-exponent > SOURCE_SCALE or len(digits) + exponent > 38 - SOURCE_SCALE):
+    if -exponent > SOURCE_SCALE or len(digits) + exponent > 38 - SOURCE_SCALE:
         raise ValueError(f"{text[:40]!r} has more than 14 digits before or {SOURCE_SCALE} after the point")
     return number
 

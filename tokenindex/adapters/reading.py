@@ -33,8 +33,8 @@ DEPTH_MAX: Final = 64
 """Most objects and arrays inside each other."""
 DOTS_MAX: Final = 64
 """Most dots of a line of TOML."""
-DIGITS_MAX: Final = 1_000
-"""Longest whole number that becomes an integer, in digits; a longer one is a decimal, of which adapters make no count."""
+DIGITS_MAX: Final = 640
+"""Longest whole number that becomes an integer, in digits, the least that Python can be told; a longer one is a decimal."""
 COLUMNS_MAX: Final = 1_000
 """Most columns of a CSV file."""
 CELL_MAX: Final = 2**16

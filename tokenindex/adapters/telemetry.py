@@ -95,11 +95,11 @@ def parse(content: bytes, capture: Capture) -> Parsed:
     points: list[Record] = []
     for at, found in _documents(tally, content):
         if "resourceSpans" in found or "resourceMetrics" in found:
-            spans += _below(tally, found, at, "resourceSpans", "scopeSpans", "spans")
+            below = _below(tally, found, at, "resourceSpans", "scopeSpans", "spans")
+            spans += [(place, span) for place, span in below if _names_usage(span)]
             points += _points(tally, _below(tally, found, at, "resourceMetrics", "scopeMetrics", "metrics"))
-        else:
+        elif _names_usage(found):
             spans.append((at, found))
-    spans = [(at, span) for at, span in spans if _names_usage(span)]
     tally.read(spans, _span)
     if spans:
         for at, _ in points:
