@@ -75,7 +75,7 @@ def resumed(fresh: Plain, found: Determination, day: date) -> Plain:
     recent = rows.filter(pl.col("price").is_not_null() & (pl.col("i") > i - 60)).select(
         "number", "constituent", "source_tier"
     )
-    plain.tiers = [
+    plain.lately = [
         (int(day), pd.Series(tiers["source_tier"].to_list(), index=tiers["constituent"].to_list()))
         for (day,), tiers in recent.partition_by("number", as_dict=True, maintain_order=True).items()
     ]

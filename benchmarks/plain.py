@@ -57,8 +57,9 @@ class Plain:
     methodology: Methodology
     known_at: datetime | None = None
     last: pd.DataFrame = field(default_factory=lambda: _facts({}))
-    tiers: list[tuple[int, pd.Series]] = field(default_factory=list)
     """The last price of each constituent: ``price, number``."""
+    lately: list[tuple[int, pd.Series]] = field(default_factory=list)
+    """The source tiers of the last dates, by number of the date."""
     used: pd.DataFrame = field(default_factory=lambda: _facts({}))
     """The last believed price of each constituent: ``price, number``."""
     basket: Basket | None = None
@@ -237,12 +238,12 @@ class Plain:
                     far = change.abs() > round(np.log(float(rule["bound"])), 9)
                     doubted |= far & (prices["sources"] < rule["confirming_sources"])
                 case "worse_tier":
-                    recent = [tiers for at, tiers in self.tiers if number - at <= rule["dates"]]
+                    recent = [tiers for at, tiers in self.lately if number - at <= rule["dates"]]
                     if recent:
                         doubted |= prices["tier"] > pd.concat(recent, axis=1).min(axis=1).reindex(prices.index)
                 case unknown:
                     raise ValueError(f"the outlier rule {unknown} is not written out here")
-        self.tiers = [*self.tiers[-60:], (number, prices["tier"])]
+        self.lately = [*self.lately[-60:], (number, prices["tier"])]
         return ~doubted
 
     def _tokens(self, day: date, known: pd.Timestamp) -> pd.Series:

@@ -6,7 +6,7 @@ does not stand in the document.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
@@ -219,10 +219,10 @@ class Methodology:
         chosen = self.for_workload(workload) if colon else self
         return chosen.for_component(component) if point else chosen
 
-    @cached_property
-    def asks(self) -> str:
-        """The sections that the observations in use depend on before they are screened, as text."""
-        return repr([self.measures.currency, self.inputs, self.tables["guards"], self.tables["release"]])
+    @property
+    def asks(self) -> tuple[Hashable, ...]:
+        """What the observations in use depend on before they are screened."""
+        return self.measures.currency, self.inputs, self.guards, self.release
 
     @property
     def carried(self) -> int:

@@ -82,6 +82,10 @@ class Inputs:
         found: T = self._kept[key]
         return found
 
+    def forget(self) -> None:
+        """Drop what was kept for other indices; it is made again when it is asked for."""
+        self._kept.clear()
+
     @cached_property
     def quotes(self) -> pl.DataFrame:
         """The observations in canonical order with the numbers of their quote and of their offer.

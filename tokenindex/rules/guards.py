@@ -34,7 +34,7 @@ _PRICE, _BEFORE, _OTHERS = pl.col("price"), pl.col("before"), pl.col("others")
 _FIRST = _BEFORE.is_null()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # expressions cannot be compared: a guard is itself
 class Guard:
     """A reason code, where it applies and since when, the cause it suggests, and until when it holds the price."""
 
