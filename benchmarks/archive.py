@@ -3,7 +3,7 @@
     python benchmarks/archive.py DATA_DIR HOME [--sample] [--registry FILE] [--derived-volumes]
 
 *Reads* the price history, the days each source was looked at, the router's rankings and the reference rates.
-*Writes* `captures/*.csv`, `captures.csv`, `registry.csv` and `home.toml`, the same bytes on every run. *Never* invents
+*Writes* `captures/*.csv`, `looks/*.json`, `registry.csv` and `home.toml`, the same bytes on every run. *Never* invents
 a price: what is left out, withdrawn or restated is counted on stderr.
 
 With `--sample` only the spellings of `sample_spellings.csv`, from 2025-06-01 to 2026-06-30, with the prices in force
@@ -32,6 +32,9 @@ from typing import Any, Final
 import polars as pl
 
 from tokenindex.adapters import Capture, Parsed, adapter
+from tokenindex.chains import Chain
+from tokenindex.files import LocalFiles
+from tokenindex.home import FACTS
 
 HERE: Final = Path(__file__).parent
 SAMPLE_FROM: Final = date(2025, 6, 1)
@@ -514,16 +517,14 @@ def write_home(home: Path, tables: Sequence[Own], registry: bytes, links: bytes 
     """Write the home folder: the captures, their list, the registry with its links, and the moment it is known at."""
     (home / "captures").mkdir(parents=True, exist_ok=True)
     moment = HOME_KNOWN_AT.strftime(MOMENT)
-    listed = []
+    looks = Chain(LocalFiles(home), "looks")
     for own in sorted(tables, key=lambda own: own.name):
         content = csv(own.frame)
         (home / "captures" / own.name).write_bytes(content)
         say(own.frame.height, f"rows, {len(content):,} bytes: captures/{own.name}")
         digest = hashlib.sha256(content).hexdigest()
         facts = (digest, own.name, own.adapter, own.source, moment, moment, own.licence, own.reference)
-        listed.append(facts)
-    header = ["sha256", "name", "adapter", "source", "seen_at", "known_at", "licence", "reference"]
-    (home / "captures.csv").write_bytes(csv(pl.DataFrame(listed, schema=header, orient="row")))
+        looks.append(lambda _, facts=facts: dict(zip(FACTS, facts, strict=True)) | {"fetched": None})
     (home / "registry.csv").write_bytes(registry)
     if links:
         (home / "links.csv").write_bytes(links)

@@ -28,7 +28,7 @@ INDICES = ("tix", "tix-level", "tix-cn", "anthropic-output")
 
 def built(data: Path, folder: Path) -> Home:
     """Return the home in `folder`, made from the archive unless it stands there already."""
-    if not (folder / "captures.csv").exists():
+    if not (folder / "home.toml").exists():
         start = time.perf_counter()
         archive.main([str(data), str(folder)])
         print(f"home built from the archive in {time.perf_counter() - start:.1f} s", file=sys.stderr)

@@ -9,14 +9,16 @@ import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
+from tokenindex.chains import entry
 from tokenindex.determination import determine
+from tokenindex.home import Home
 from tokenindex.records import Record, record
 from tokenindex.selection import Inputs
-from tokenindex.store import COLUMNS, Home
 
 settings.register_profile("tokenindex", deadline=None, derandomize=True)
 settings.load_profile("tokenindex")
@@ -62,10 +64,22 @@ def cut(home: Home, name: str, keep: Callable[[dict[str, str]], bool]) -> None:
     writer.writerows(row for row in rows if keep(row))
     new = text.getvalue().encode()
     path.write_bytes(new)
-    listed = home.path / "captures.csv"
-    digests = [hashlib.sha256(content).hexdigest() for content in (old, new)]
-    assert digests[0] in listed.read_text()
-    listed.write_text(listed.read_text().replace(*digests))
+    was, now = (hashlib.sha256(content).hexdigest() for content in (old, new))
+    assert was in {capture.sha256 for capture in home.captures()}
+    relist(home, lambda looks: [look | {"sha256": now} if look["sha256"] == was else look for look in looks])
+
+
+def relist(home: Home, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
+    """Write the list of captures of a copied home anew, as an archivist would who begins it again."""
+    links = ("looks", "number", "previous")
+    facts = [{k: v for k, v in e.fields.items() if k not in links} for e in home.looks.entries()]
+    shutil.rmtree(home.path / "looks")
+    (home.path / "looks").mkdir()
+    last = None
+    for fields in change(facts):
+        last = entry("looks", last, fields)
+        (home.path / "looks" / f"{last.number:08}.json").write_bytes(last.content)
+    home.__dict__.pop("looks")
 
 
 def made(home: Home, index: str, *, day: date = DAY, inputs: Inputs | None = None) -> Record:
@@ -123,4 +137,4 @@ def prices(tmp_path: Path) -> Path:
     return path
 
 
-__all__ = ["COLUMNS", "DAY", "RATES", "SEEN", "cut", "made", "price_rows", "tree"]
+__all__ = ["DAY", "RATES", "SEEN", "cut", "made", "price_rows", "relist", "tree"]

@@ -14,8 +14,8 @@ from test_adapters import KNOWN, SEEN, counted, fixture, quotes, read, real, rea
 from tokenindex.adapters import Parsed
 from tokenindex.adapters.reading import moment
 from tokenindex.errors import InputDataError
+from tokenindex.home import Home
 from tokenindex.selection import Grid, Inputs, _withdrawals
-from tokenindex.store import Home
 from tokenindex.tables import SIGHTINGS
 
 

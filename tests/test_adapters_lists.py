@@ -15,7 +15,7 @@ from test_adapters import MAPPED_HEAD, MAPPED_TABLE, RAW, SEEN, counted, fixture
 
 from tokenindex.adapters import Parsed, mapped
 from tokenindex.errors import InputDataError
-from tokenindex.store import Home
+from tokenindex.home import Home
 
 JUNE = datetime(2026, 6, 1, tzinfo=UTC)
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from tokenindex.bands import Band, Dirichlet, Range, Table, band, band_of, table_of
 from tokenindex.determination import Determination, determine
 from tokenindex.errors import DeterminationError, InputDataError
+from tokenindex.home import Home
 from tokenindex.selection import Inputs
-from tokenindex.store import Home
 
 DAY = date(2026, 6, 25)
 NOTHING: dict[str, Any] = {"sources": False, "volumes": None, "blend": None, "draws": 4_000, "shares": [0.5], "seed": 7}

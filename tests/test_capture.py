@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import csv
 import gc
 import gzip
 import hashlib
@@ -34,9 +33,10 @@ from local_server import Server, answer, chunked, drip, redirect
 import tokenindex
 from tokenindex import capture, cli
 from tokenindex.capture import Fetched, fetch
+from tokenindex.chains import Chain
 from tokenindex.errors import CaptureError, InputDataError
+from tokenindex.home import Home
 from tokenindex.sources import EXAMPLE, LIMITS, Source, read_sources
-from tokenindex.store import Home
 
 START = datetime(2026, 7, 1, 12, tzinfo=UTC)
 HELLO = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"  # what another program says of hello
@@ -1048,8 +1048,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 
 def rows(home: Home) -> list[dict[str, str]]:
     """Return the list of fetches of a home."""
-    with (home.path / "fetches.csv").open(newline="") as lines:
-        return list(csv.DictReader(lines))
+    return [look.fields["fetched"] for look in home.looks.entries()]
 
 
 def test_a_fetch_ends_in_the_store(run: COMMAND, empty: Home) -> None:
@@ -1107,7 +1106,7 @@ def test_the_same_bytes_again_are_another_look(run: COMMAND, empty: Home) -> Non
         path = empty.path / "sources.toml"
         path.write_text(path.read_text().replace('"prices"', '"openrouter-models"'))
         assert run("fetch", "feed", "--home", empty.path)[0] == 0
-        before = {name: (empty.path / name).read_bytes() for name in ("captures.csv", "fetches.csv")}
+        before = (empty.path / "looks" / "00000001.json").read_bytes()
         assert run("fetch", "feed", "--home", empty.path)[0] == 0
     assert len(list((empty.path / "captures").iterdir())) == 1
     first, second = empty.captures()
@@ -1116,8 +1115,7 @@ def test_the_same_bytes_again_are_another_look(run: COMMAND, empty: Home) -> Non
     assert first.name == second.name
     assert len(empty.inputs().sightings) == 2
     assert [row["sha256"] for row in rows(empty)] == [first.sha256] * 2
-    for name, was in before.items():
-        assert (empty.path / name).read_bytes().startswith(was)
+    assert (empty.path / "looks" / "00000001.json").read_bytes() == before
 
 
 FAILURES: dict[str, tuple[int, Any]] = {
@@ -1225,7 +1223,7 @@ def test_a_fetch_that_is_killed_shows_nothing_and_can_be_repeated(
     with Server(answer(PRICES)) as server:
         allow(empty, feed=server.url)
         with monkeypatch.context() as patch, pytest.raises(Killed):
-            patch.setattr(Home, "_list", killed)
+            patch.setattr(Chain, "append", killed)
             run("fetch", "feed", "--home", empty.path)
         assert empty.captures() == []
         assert empty.inputs().observations.is_empty()

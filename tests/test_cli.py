@@ -17,7 +17,7 @@ from conftest import cut, price_rows, tree
 
 from tokenindex import cli
 from tokenindex.adapters import adapters
-from tokenindex.store import Home, shipped
+from tokenindex.home import Home, shipped
 
 Run = Callable[..., tuple[int, str, str]]
 TIX = shipped("methodology") / "tix" / "1.0.0.toml"
@@ -471,15 +471,19 @@ def test_a_broken_home_is_named(run: Run, home: Home) -> None:
         ("registry.csv", b"\xff\xfe", "registry.csv"),
         ("registry.csv", b"", "registry.csv"),
         ("registry.csv", b"a,b\n1,2\n", "registry.csv"),
-        ("captures.csv", b"sha256,name\n1,2\n", "captures.csv line 2"),
-        ("captures.csv", b"sha256,name\n\xff,2\n", "captures.csv"),
-        ("captures.csv", b"sha256\n" + b"x" * 200_000 + b"\n", "captures.csv"),
     ):
         path = home.path / name
         kept = path.read_bytes()
         path.write_bytes(content)
         code, _, err = run(*FIX, "--home", home.path)
         assert (code, said in err) == (4, True), (name, content[:20], err)
+        path.write_bytes(kept)
+    for content in (b"", b"{}", b"\xff", b"[" * 200_000, b'{"looks":"tokenindex looks 1","number":2,"previous":null}'):
+        path = home.path / "looks" / "00000001.json"
+        kept = path.read_bytes()
+        path.write_bytes(content)
+        code, _, err = run(*FIX, "--home", home.path)
+        assert (code, "looks entry 1" in err) == (7, True), (content[:20], err)
         path.write_bytes(kept)
 
 

@@ -27,10 +27,10 @@ from tokenindex.documents import load
 from tokenindex.errors import DeterminationError, InputDataError, MethodologyError
 from tokenindex.exact import NANO
 from tokenindex.guard import guard, hold, holds, input_report, unmatched
+from tokenindex.home import Home, shipped
 from tokenindex.methodology import Methodology
 from tokenindex.records import Record, record
 from tokenindex.selection import Grid, Inputs, select
-from tokenindex.store import Home, shipped
 from tokenindex.tables import FINDINGS, HOLDS, JUDGMENTS, OBSERVATIONS, RATES, REGISTRY, SIGHTINGS
 from tokenindex.verification import verify
 

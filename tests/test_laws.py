@@ -18,9 +18,9 @@ from tokenindex.constituents import count_usage, standardise
 from tokenindex.errors import DeterminationError
 from tokenindex.exact import NANO, PRICE_MAX, ROWS_MAX, TOKENS_MAX, WIDE, wide_sum
 from tokenindex.guard import held_on, hold
+from tokenindex.home import Home
 from tokenindex.rules import RULES
 from tokenindex.selection import select
-from tokenindex.store import Home
 
 PACKAGE = Path(stages.__file__).parent
 ORDER = (
@@ -62,9 +62,11 @@ ORDER = (
     "records",
     "verification",
     "sources",
-    "capture",
     "registers",
-    "store",
+    "capture",
+    "files",
+    "chains",
+    "home",
     "report",
     "cli",
 )

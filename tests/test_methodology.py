@@ -10,8 +10,8 @@ import pytest
 
 from tokenindex.documents import load
 from tokenindex.errors import DeterminationError, MethodologyError
+from tokenindex.home import shipped
 from tokenindex.methodology import differences, in_force
-from tokenindex.store import shipped
 
 TIX = (shipped("methodology") / "tix" / "1.0.0.toml").read_bytes()
 FROZEN = {

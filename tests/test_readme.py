@@ -12,8 +12,8 @@ from local_server import Server, answer
 
 from tokenindex import capture
 from tokenindex.cli import main
+from tokenindex.home import Home
 from tokenindex.sources import EXAMPLE, read_sources
-from tokenindex.store import Home
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

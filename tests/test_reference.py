@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import random
 import tomllib
 from collections import Counter
@@ -23,11 +24,11 @@ from tokenindex.determination import Determination, determine
 from tokenindex.documents import load
 from tokenindex.errors import MethodologyError
 from tokenindex.guard import held_on
+from tokenindex.home import shipped
 from tokenindex.methodology import Methodology
 from tokenindex.records import record
 from tokenindex.rules.caps import capped_shares as library_shares
 from tokenindex.selection import Grid, Inputs
-from tokenindex.store import shipped
 from tokenindex.tables import OBSERVATIONS, RATES, REGISTRY, SIGHTINGS, VOLUMES
 
 HOME = Path(__file__).parent.parent
@@ -760,7 +761,7 @@ def test_a_day_that_became_partial_for_a_while_is_not_complete_then() -> None:
 def sample_rows() -> Rows:
     """Return the rows of the sample folder, read by the csv module alone."""
     rows: Rows = {name: [] for name in INPUT_TABLES}
-    listed = {row["name"]: row for row in read_csv(SAMPLE / "captures.csv")}
+    listed = {look["name"]: look for look in map(json.loads, map(Path.read_bytes, (SAMPLE / "looks").iterdir()))}
     kinds = {"prices": "observations", "volumes": "volumes", "sightings": "sightings", "rates": "rates"}
     for name, entry in listed.items():
         table = kinds[entry["adapter"]]
@@ -799,7 +800,7 @@ def typed(row: dict[str, str], table: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.skipif(not (SAMPLE / "captures.csv").exists(), reason="there is no sample_data")
+@pytest.mark.skipif(not (SAMPLE / "looks").exists(), reason="there is no sample_data")
 @pytest.mark.parametrize("index", ["tix", "tix-level"])
 def test_the_sample_month_agrees(index: str) -> None:
     """June 2026 of the shipped methodology on the shipped sample, as known at the end of the month."""

@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from conftest import DAY, made
+from conftest import DAY, made, relist
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -25,9 +25,9 @@ from tokenindex import verification
 from tokenindex.adapters import adapter
 from tokenindex.determination import determine
 from tokenindex.errors import InputDataError, VerificationError
+from tokenindex.home import Home, shipped
 from tokenindex.records import Record, canonical, record
 from tokenindex.selection import Inputs
-from tokenindex.store import Home, shipped
 from tokenindex.verification import TABLES, Evidence, Step, verify
 
 Change = Callable[[dict[str, Any]], object]
@@ -434,8 +434,7 @@ def test_a_missing_and_a_changed_capture(home: Home, small: Record) -> None:
     error = refused(small.content, home.evidence())
     assert (step(error), capture["sha256"] in error.expected, "--home" in error.remedy) == (3, True, True)
     path.write_bytes(whole)
-    listed = home.path / "captures.csv"
-    listed.write_text("".join(line for line in listed.read_text().splitlines(True) if capture["sha256"] not in line))
+    relist(home, lambda looks: [look for look in looks if look["sha256"] != capture["sha256"]])
     assert step(refused(small.content, home.evidence())) == 3
 
 
@@ -587,7 +586,7 @@ def test_shuffled_rows_give_the_same_bytes(sample: Home, inputs: Inputs, chained
 
 def test_any_number_of_threads_gives_the_same_bytes(chained: Record) -> None:
     code = (
-        "from datetime import date\nfrom tokenindex.store import Home\n"
+        "from datetime import date\nfrom tokenindex.home import Home\n"
         "from tokenindex.determination import determine\nfrom tokenindex.records import record\n"
         "import polars\nhome = Home.sample(); inputs = home.inputs(); day = date(2026, 6, 25)\n"
         "found = determine(home.methodology('tix-cn', day), inputs, dates=[day], known_at=home.known_at)\n"

@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from .determination import Determination, determine
     from .documents import load
     from .errors import TokenIndexError
+    from .home import Home
     from .methodology import Methodology
     from .records import Record, record
     from .selection import Inputs
-    from .store import Home
     from .verification import verify
 
 _WHERE = {
     "Determination": "determination",
-    "Home": "store",
+    "Home": "home",
     "Inputs": "selection",
     "Methodology": "methodology",
     "Record": "records",

@@ -25,10 +25,10 @@ from .report import columns, explained, fixing_text, input_text, moved_text, rea
 if TYPE_CHECKING:
     from .adapters import Parsed
     from .determination import Determination
+    from .home import Home
     from .methodology import Methodology
     from .selection import Inputs
     from .sources import Source
-    from .store import Home
 
 _PACKAGE = "package:genai-prices"
 HELD = 10
@@ -188,7 +188,7 @@ def _date(text: str) -> date:
 
 
 def _moment(text: str) -> datetime:
-    from .store import moment
+    from .home import moment
 
     try:
         return moment(text)
@@ -230,7 +230,7 @@ def _progress(text: str) -> None:
 
 
 def _home(options: argparse.Namespace) -> Home:
-    from .store import Home
+    from .home import Home
 
     if options.home:
         return Home.open(options.home)
@@ -239,7 +239,7 @@ def _home(options: argparse.Namespace) -> Home:
 
 
 def _own_home(options: argparse.Namespace) -> Home:
-    from .store import Home
+    from .home import Home
 
     if not options.home:
         raise InputDataError("no home is named", expected="--home HOME", remedy="make one with: tokenindex init HOME")
@@ -271,10 +271,10 @@ def _determine(options: argparse.Namespace, home: Home, dates: Sequence[date]) -
 
 
 def _init(options: argparse.Namespace) -> Answer:
-    from .store import Home
+    from .home import Home
 
     home = Home.init(options.folder)
-    return f"made {home.path} with {len(home.registry)} rows of registry", {"home": str(home.path)}
+    return f"made {home.files} with {len(home.registry)} rows of registry", {"home": str(home.files)}
 
 
 def _ingest(options: argparse.Namespace) -> Answer:
@@ -329,7 +329,7 @@ def _fetch(options: argparse.Namespace) -> Answer:
     if unknown or not names:
         found = f"there is no source {unknown[0]!r}" if unknown else "no source is allowed yet"
         expected = "one of " + ", ".join(known) if known else "[sources.NAME]"
-        raise InputDataError(found, where=str(home.path / "sources.toml"), expected=expected)
+        raise InputDataError(found, where=home.where("sources.toml"), expected=expected)
     texts, contents = [], []
     for number, name in enumerate(names, start=1):
         _progress(f"fetching {number} of {len(names)}: {name}")
@@ -410,15 +410,15 @@ def _fix(options: argparse.Namespace) -> Answer:
     text = fixing_text(found, fixing) + f"\nrecord      {made.sha256}" + (f"\nwritten to  {stored}" if stored else "")
     document = made.document
     about = {"name": found.methodology.identity.name, "cut_off": document["cut_off"], "known_at": document["known_at"]}
-    content = {**document["fixing"], **about, "record": made.sha256, "written_to": str(stored) if stored else None}
+    content = {**document["fixing"], **about, "record": made.sha256, "written_to": stored}
     return text, content
 
 
-def _store(options: argparse.Namespace, home: Home, made: Any) -> Path | None:
+def _store(options: argparse.Namespace, home: Home, made: Any) -> str | None:
     """Write a record to --record, or into a home of one's own; the shipped sample is never written to."""
     if options.record:
-        return _write_once(options.record, made)
-    return home.save(made) if options.home else None
+        return str(_write_once(options.record, made))
+    return home.where(home.save(made)) if options.home else None
 
 
 def _write_once(path: Path, made: Any) -> Path:
@@ -611,7 +611,7 @@ def _documents(options: argparse.Namespace) -> list[Methodology]:
     """Return the documents that the words of the command line name."""
     from .documents import load
     from .errors import MethodologyError
-    from .store import Home
+    from .home import Home
 
     known = (Home.open(options.home) if options.home else Home.sample()).documents()
     found: list[Methodology] = [] if options.documents else known

@@ -95,7 +95,7 @@ class Fetched:
         )
 
     def row(self) -> dict[str, str]:
-        """Return how it was got, as a row of ``fetches.csv``; digest, adapter, source and `asked_at` name the capture."""
+        """Return how it was got, for the list of captures."""
         return {
             "sha256": self.sha256,
             "name": self.source.name,

@@ -1,0 +1,129 @@
+"""Chains: lists that only grow, each entry naming the digest of the one before.
+
+*Reads* and *writes* entries, one file each. *Never* changes or skips one: a list with a gap, a changed byte or another
+order is refused, and of two writers at once the second sees what the first wrote before it writes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from .errors import LedgerError
+from .files import Files
+from .records import canonical
+
+ATTEMPTS = 1000
+"""Writers that may come first, one after another, before it is said that something is wrong."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry: its canonical JSON. The first has the number 1."""
+
+    content: bytes
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the bytes, which the next entry names."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    @cached_property
+    def fields(self) -> dict[str, Any]:
+        """The parsed JSON."""
+        parsed: dict[str, Any] = json.loads(self.content)
+        return parsed
+
+    @property
+    def number(self) -> int:
+        """The place in the list."""
+        return int(self.fields["number"])
+
+
+def entry(name: str, previous: Entry | None, fields: dict[str, Any]) -> Entry:
+    """Return the entry of the list `name` that follows `previous`."""
+    number, digest = (previous.number + 1, previous.sha256) if previous else (1, None)
+    return Entry(canonical({name: f"tokenindex {name} 1", "number": number, "previous": digest, **fields}))
+
+
+def linked(name: str, contents: Iterable[bytes], *, after: Entry | None = None) -> list[Entry]:
+    """Return the entries of the list `name`, each of which follows the one before.
+
+    Raises
+    ------
+    LedgerError
+        Naming the first entry that is not canonical JSON, has another number or does not name the digest of the one before.
+    """
+    found: list[Entry] = []
+    first, digest = (after.number + 1, after.sha256) if after else (1, None)
+    for number, content in enumerate(contents, start=first):
+        here = Entry(content)
+        try:
+            fields = here.fields
+            whole = isinstance(fields, dict) and canonical(fields) == content
+        except (ValueError, RecursionError):
+            whole = False
+        where = f"{name} entry {number}"
+        if not whole:
+            raise _broken("the entry is not canonical JSON", where=where, expected="the bytes as they were written")
+        for key, expected in ((name, f"tokenindex {name} 1"), ("number", number), ("previous", digest)):
+            if key not in fields or type(fields[key]) is not type(expected) or fields[key] != expected:
+                raise _broken(f"{key} is {fields.get(key)!r}", where=where, expected=repr(expected))
+        found.append(here)
+        digest = here.sha256
+    return found
+
+
+def file_of(name: str, number: int) -> str:
+    """Return the name of the file of an entry."""
+    return f"{name}/{number:08}.json"
+
+
+@dataclass
+class Chain:
+    """The list `name` in a place, read once and from then on only as far as it has grown."""
+
+    files: Files
+    name: str
+    _known: list[Entry] = field(default_factory=list, repr=False)
+
+    def entries(self) -> Sequence[Entry]:
+        """Return every entry.
+
+        Raises
+        ------
+        LedgerError
+            If the list is not whole: an entry is missing, changed or in another place.
+        """
+        names = self.files.names(self.name)
+        expected = [file_of(self.name, number) for number in range(1, len(names) + 1)]
+        for there, here in zip(names, expected, strict=True):
+            if there != here:
+                raise _broken(f"there is {there}", where=str(self.files), expected=here)
+        new = [self.files.read(name) or b"" for name in names[len(self._known) :]]
+        self._known += linked(self.name, new, after=self._known[-1] if self._known else None)
+        return self._known
+
+    def append(self, make: Callable[[Sequence[Entry]], dict[str, Any] | None]) -> Entry | None:
+        """Add the entry whose fields `make` gives for the entries that there are; nothing if it gives None.
+
+        `make` is called again if somebody else was first, so that it decides on the list as it is.
+        """
+        for _ in range(ATTEMPTS):
+            there = self.entries()
+            fields = make(there)
+            if fields is None:
+                return None
+            new = entry(self.name, there[-1] if there else None, fields)
+            if self.files.create(file_of(self.name, new.number), new.content):
+                return new
+        raise _broken("others are always first", where=str(self.files), expected="a place to write to")
+
+
+def _broken(found: str, *, where: str, expected: str) -> LedgerError:
+    remedy = "restore the list from a copy: an entry is never changed or removed"
+    return LedgerError(found, where=where, expected=expected, remedy=remedy)

@@ -1,0 +1,187 @@
+"""Files: where bytes are kept, on a disk or in object storage.
+
+*Reads* and *writes* bytes by name. *Never* changes what is there: a file is made once, whole and flushed, or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from .errors import AdapterError, LedgerError
+
+
+class Files(Protocol):
+    """A folder of files that are written once. Names are relative, with ``/`` between their parts."""
+
+    def read(self, name: str) -> bytes | None:
+        """Return the bytes of a file, or None if there is none."""
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Make a file and return True, or False if there is one already: of two writers at once one gets True.
+
+        When it returns True the bytes are on the disk; before that nobody sees a part of them.
+        """
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names of all files below a folder, sorted; ``""`` is the whole."""
+
+    def remove(self, name: str) -> None:
+        """Take a file away. For copies, and for what may be forgotten after the years of retention."""
+
+
+def kept(files: Files, name: str, content: bytes) -> bool:
+    """Make a file whose name says what is in it; return whether it is new.
+
+    Raises
+    ------
+    LedgerError
+        If other bytes stand under that name.
+    """
+    if files.create(name, content):
+        return True
+    if files.read(name) != content:
+        raise LedgerError(
+            "other bytes stand under that name",
+            where=f"{files}/{name}",
+            remedy="find out who changed the file, and restore it: what is stored never changes",
+        )
+    return False
+
+
+@dataclass(frozen=True)
+class LocalFiles:
+    """Files in a folder of a disk."""
+
+    path: Path
+
+    def read(self, name: str) -> bytes | None:
+        """Return the bytes of a file, or None if there is none."""
+        try:
+            return self._at(name).read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Make a file and return True, or False if there is one already.
+
+        A flushed temporary gets a second name by a link, which the system refuses if that name is taken.
+        """
+        path = self._at(name)
+        if path.exists():
+            return False
+        _folder(path.parent)
+        temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                return False
+        finally:
+            temporary.unlink(missing_ok=True)
+        _flush(path.parent)
+        return True
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names of all files below a folder, sorted; temporaries are left out."""
+        found = []
+        for place, folders, files in os.walk(self._at(folder) if folder else self.path):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            base = Path(place).relative_to(self.path).as_posix()
+            found += [f"{base}/{name}" if base != "." else name for name in files if not name.startswith(".")]
+        return sorted(found)
+
+    def remove(self, name: str) -> None:
+        """Take a file away."""
+        self._at(name).unlink(missing_ok=True)
+        _flush(self._at(name).parent)
+
+    def _at(self, name: str) -> Path:
+        parts = name.split("/")
+        if "\0" in name or any(part in ("", ".", "..") for part in parts):
+            raise LedgerError(f"{name!r} is not a name in a home", expected="parts without . and ..")
+        return self.path.joinpath(*parts)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+@dataclass(frozen=True)
+class ObjectFiles:
+    """Files in object storage, such as ``s3://bucket/folder``, through the package ``obstore`` (extra ``store``).
+
+    A file is made with a conditional put: the storage refuses a second one under the same name.
+    """
+
+    url: str
+    options: dict[str, str]
+
+    def read(self, name: str) -> bytes | None:
+        """Return the bytes of an object, or None if there is none."""
+        try:
+            return bytes(self._store.get(name).bytes())
+        except FileNotFoundError:
+            return None
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Make an object and return True, or False if there is one already."""
+        try:
+            self._store.put(name, content, mode="create")
+        except self._obstore.exceptions.AlreadyExistsError:
+            return False
+        return True
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names of all objects below a folder, sorted."""
+        listed = self._store.list(prefix=folder or None)
+        return sorted(str(found["path"]) for batch in listed for found in batch)
+
+    def remove(self, name: str) -> None:
+        """Take an object away."""
+        self._store.delete(name)
+
+    @property
+    def _obstore(self) -> Any:
+        try:
+            import obstore
+        except ImportError:
+            raise AdapterError(
+                "obstore is not installed", remedy="install the extra: pip install 'tokenindex[store]'"
+            ) from None
+        return obstore
+
+    @property
+    def _store(self) -> Any:
+        return self._obstore.store.from_url(self.url, **self.options)
+
+    def __str__(self) -> str:
+        return self.url
+
+
+def files_at(place: Path | str) -> Files:
+    """Return the files of a folder, or of the object storage that an address such as ``s3://bucket/folder`` names."""
+    return ObjectFiles(str(place).rstrip("/"), {}) if "://" in str(place) else LocalFiles(Path(place))
+
+
+def _folder(path: Path) -> None:
+    """Make a folder and those above it, each flushed into the one that holds it."""
+    if path.is_dir():
+        return
+    _folder(path.parent)
+    path.mkdir(exist_ok=True)
+    _flush(path.parent)
+
+
+def _flush(folder: Path) -> None:
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

@@ -1,0 +1,350 @@
+"""The home folder: captures, registry, documents, records and ledger in one place, on a disk or in object storage.
+
+*Reads* and *writes* through `tokenindex.files`. *Never* changes what is stored: captures and records are named by their
+digest, and the lists only grow.
+
+    HOME/home.toml          settings
+    HOME/looks/NUMBER.json  the list of captured files, a chain: digest, name, adapter, source, moments, licence, how it
+                            was got (a file that is not in the list is not there: it is listed last)
+    HOME/captures/NAME      the bytes
+    HOME/sources.toml       the addresses that may be fetched, with every limit of doing so
+    HOME/registry.csv       the registry in use; HOME/registries/ holds every one that a record names
+    HOME/links.csv          links between models, for the administrator; a home need not have them
+    HOME/methodology/       documents besides those that tokenindex ships
+    HOME/records/INDEX/     records, by date and digest
+
+People write ``home.toml``, ``sources.toml``, ``registry.csv``, ``links.csv`` and documents; all else is written once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from .adapters import Capture, Parsed, adapter, look
+from .adapters.reading import in_utc, written
+from .chains import Chain, Entry
+from .documents import load
+from .errors import InputDataError, LedgerError, MethodologyError
+from .files import Files, LocalFiles, files_at, kept
+from .identity import checked_links
+from .methodology import Methodology, in_force
+from .records import Record, registry_digest
+from .registers import read_registry, read_table
+from .selection import Inputs
+from .sources import EXAMPLE, Source, read_sources
+from .tables import LINKS
+from .verification import Evidence, merge
+
+FACTS: Final = ("sha256", "name", "adapter", "source", "seen_at", "known_at", "licence", "reference")
+Progress = Callable[[str], None]
+
+
+def shipped(name: str) -> Path:
+    """Return the folder ``methodology`` or ``sample_data`` that comes with tokenindex."""
+    installed = Path(__file__).parent / "_shipped" / name
+    return installed if installed.is_dir() else Path(__file__).parent.parent / name
+
+
+def documents(files: Files, folder: str = "", index: str = "*") -> Iterator[Methodology]:
+    """Yield the methodology documents ``folder/INDEX/VERSION.toml``, by path.
+
+    Raises
+    ------
+    MethodologyError
+        If a document stands under another name than the index and version it defines.
+    """
+    for name in sorted(files.names(folder), key=lambda name: name.split("/")):
+        *_, base, file = ("", *name.split("/"))
+        if not file.endswith(".toml") or index not in ("*", base):
+            continue
+        found = load(files.read(name) or b"", where=f"{base}/{file}")
+        if (base, file.removesuffix(".toml")) != (found.identity.index, found.version):
+            raise MethodologyError(f"the document defines {found.index} {found.version}", where=f"{base}/{file}")
+        yield found
+
+
+@dataclass(frozen=True)
+class Home:
+    """A home. Open one with `Home.open`, make one with `Home.init`."""
+
+    files: Files
+
+    @classmethod
+    def open(cls, place: Path | str) -> Home:
+        """Return the home in a folder, or in the object storage that an address such as ``s3://bucket/home`` names.
+
+        Raises
+        ------
+        LedgerError
+            If there is none.
+        """
+        home = cls(files_at(place))
+        if home.files.read("home.toml") is None:
+            raise LedgerError(f"{place} is not a home folder", remedy="make one with: tokenindex init HOME")
+        return home
+
+    @classmethod
+    def sample(cls) -> Home:
+        """Return the home with real figures that comes with tokenindex."""
+        return cls.open(shipped("sample_data"))
+
+    @classmethod
+    def init(cls, place: Path | str) -> Home:
+        """Make an empty home with the shipped registry; one that was begun and not finished is finished.
+
+        Raises
+        ------
+        LedgerError
+            If something else is there already: nothing is overwritten.
+        """
+        home, sample = cls(files_at(place)), LocalFiles(shipped("sample_data"))
+        new = {name: sample.read(name) or b"" for name in ("registry.csv", "links.csv")}
+        # home.toml makes it a home: it comes last
+        new |= {"sources.toml": EXAMPLE.encode(), "home.toml": b"# Settings of this tokenindex home.\n"}
+        there = home.files.names("")
+        if "home.toml" in there or set(there) - set(new):
+            raise LedgerError(f"{place} is not empty", remedy="name a folder that does not exist yet")
+        for name, content in new.items():
+            kept(home.files, name, content)
+        return home
+
+    @property
+    def path(self) -> Path:
+        """The folder of a home on a disk."""
+        if not isinstance(self.files, LocalFiles):
+            raise LedgerError(f"{self.files} is not a folder", expected="a home on a disk")
+        return self.files.path
+
+    def where(self, name: str) -> str:
+        """Return a file of the home as errors name it."""
+        return f"{self.files}/{name}"
+
+    @cached_property
+    def known_at(self) -> datetime | None:
+        """The moment from which an archive is looked at; None for a home that grows day by day."""
+        where = self.where("home.toml")
+        try:
+            settings = tomllib.loads((self.files.read("home.toml") or b"").decode())
+        except ValueError as wrong:
+            raise InputDataError(str(wrong), where=where, expected="a TOML file in UTF-8") from None
+        moment = settings.pop("known_at", None)
+        if settings or (moment is not None and (not isinstance(moment, datetime) or moment.tzinfo is None)):
+            found = f"unknown or wrong settings {sorted(settings) or moment}"
+            raise InputDataError(found, where=where, expected="known_at = a moment with zone")
+        return moment.astimezone(UTC) if moment else None
+
+    def sources(self) -> dict[str, Source]:
+        """Return the addresses that may be fetched, by name; InputDataError if ``sources.toml`` is missing or wrong."""
+        where, content = self.where("sources.toml"), self.files.read("sources.toml")
+        if content is None:
+            raise InputDataError("there is no such file", where=where, expected="what may be fetched")
+        return read_sources(content, where=where)
+
+    @cached_property
+    def looks(self) -> Chain:
+        """The list of captured files."""
+        return Chain(self.files, "looks")
+
+    def captures(self) -> list[Capture]:
+        """Return the facts of every captured file."""
+        return [_capture(entry) for entry in self.looks.entries()]
+
+    def content(self, sha256: str) -> bytes | None:
+        """Return the bytes of a capture, or None if this home does not hold it."""
+        capture = self.capture(sha256)
+        return self.files.read(f"captures/{capture.name}") if capture else None
+
+    def capture(self, sha256: str, like: Capture | None = None) -> Capture | None:
+        """Return the facts of a capture, those that come nearest to `like`, or None if this home does not list it.
+
+        The same bytes may have been seen several times: that a source does not change is a fact as well.
+        """
+        same = [c for c in self.captures() if c.sha256 == sha256]
+        looks = [c for c in same if like and look(c) == look(like)]
+        return next(iter([*looks, *same]), None)
+
+    def inputs(self, *, progress: Progress = lambda _: None) -> Inputs:
+        """Return the input tables of every capture."""
+        listed = self.captures()
+        parsed = []
+        for number, capture in enumerate(listed, start=1):
+            progress(f"reading {number} of {len(listed)}: {capture.name}")
+            parsed.append(adapter(capture.adapter).parse(self._intact(capture), capture))
+        return merge(parsed, self.registry)
+
+    def _intact(self, capture: Capture) -> bytes:
+        name = f"captures/{capture.name}"
+        content = self.files.read(name)
+        if content is None:
+            raise InputDataError("the captured file is gone", where=self.where(name), expected=capture.sha256)
+        actual = hashlib.sha256(content).hexdigest()
+        if actual != capture.sha256:
+            raise InputDataError(
+                f"the file hashes to {actual}",
+                where=self.where(name),
+                expected=capture.sha256,
+                remedy="restore the captured bytes: a capture never changes",
+            )
+        return content
+
+    def ingest(
+        self,
+        file: Path,
+        *,
+        adapter_name: str,
+        source: str,
+        seen_at: datetime,
+        known_at: datetime,
+        licence: str | None = None,
+        reference: str | None = None,
+    ) -> Parsed | None:
+        """Store a captured file and its tables; return what it held, or None if it was listed before.
+
+        Bytes that were stored when they were seen at another moment are listed once more and not stored twice. Nothing is
+        stored if the file cannot be read or a row does not fit its table.
+
+        Raises
+        ------
+        InputDataError
+            If the file is not what the adapter reads, or a fact of it does not fit into one line of text.
+        """
+        facts = {"adapter": adapter_name, "source": source, "licence": licence or None, "reference": reference or None}
+        for text in (source, licence or "", reference or ""):
+            if not text.isprintable():
+                raise InputDataError(f"{text!r} is not printable", where=file.name, expected="one line of text")
+        seen_at, known_at = in_utc(seen_at), in_utc(known_at)
+        content = file.read_bytes()
+        return self.keep(content, Capture.of(content, name=file.name, seen_at=seen_at, known_at=known_at, **facts))
+
+    def keep(self, content: bytes, capture: Capture, *, fetched: dict[str, str] | None = None) -> Parsed | None:
+        """Store captured bytes, by the rules of `ingest`; `fetched` says how they were got."""
+        reader, known_as = adapter(capture.adapter), capture.name
+        capture = replace(capture, name=f"{capture.seen_at.date()}_{capture.sha256[:12]}_{_short(known_as)}")
+        if self._listing(capture, fetched) is None:
+            return None
+        # errors name the file as the user knows it
+        parsed = reader.parse(content, replace(capture, name=known_as)).checked(where=known_as)
+        _refuse_nothing(parsed, capture.adapter, where=known_as)
+        stored = self.capture(capture.sha256)
+        if stored:
+            capture = replace(capture, name=stored.name)
+        else:
+            kept(self.files, f"captures/{capture.name}", content)
+        new = self.looks.append(lambda _: self._listing(capture, fetched))
+        return parsed if new else None
+
+    def _listing(self, capture: Capture, fetched: dict[str, str] | None) -> dict[str, Any] | None:
+        """Return what the list says of a capture, or None if it says so already."""
+        if any(look(there) == look(capture) for there in self.captures()):
+            return None
+        moments = {"seen_at": written(capture.seen_at), "known_at": written(capture.known_at)}
+        return {**vars(capture), **moments, "fetched": fetched}
+
+    @cached_property
+    def registry(self) -> pl.DataFrame:
+        """The registry in use."""
+        return read_registry(self._registry_bytes(), where=self.where("registry.csv"))
+
+    def _registry_bytes(self) -> bytes:
+        content = self.files.read("registry.csv")
+        if content is None:
+            raise InputDataError("there is no such file", where=self.where("registry.csv"), expected="the registry")
+        return content
+
+    @cached_property
+    def links(self) -> pl.DataFrame:
+        """The LINKS in use, which agree with the registry; none if the home has no such file."""
+        where, content = self.where("links.csv"), self.files.read("links.csv")
+        if content is None:
+            return LINKS.empty()
+        return checked_links(read_table(content, LINKS, where=where), self.registry, where=where)
+
+    def documents(self, index: str = "*") -> list[Methodology]:
+        """Return the shipped documents and those of this home, of one index or of all."""
+        ours = documents(LocalFiles(shipped("methodology")), "", index)
+        return [*ours, *documents(self.files, "methodology", index)]
+
+    def methodology(self, index: str, day: date) -> Methodology:
+        """Return the version of `index`, such as ``tix``, ``tix.output`` or ``tix:agentic``, in force on `day`."""
+        name = index.partition(".")[0].partition(":")[0]
+        known = self.documents(name) if name.replace("-", "").isalnum() else []
+        return in_force(known or self.documents(), index=index, day=day)
+
+    def save(self, record: Record) -> str:
+        """Store a record and the registry it names, and return its name; storing it again changes nothing."""
+        held = record.document
+        name = f"records/{folder_of(held['index'])}/{held['fixing_date']}_{record.sha256[:16]}.json"
+        kept(self.files, f"registries/{registry_digest(self.registry)}.csv", self._registry_bytes())
+        kept(self.files, name, record.content)
+        return name
+
+    def evidence(self) -> Evidence:
+        """Return where verification finds the captures, documents and registries of this home."""
+        known = {m.sha256: m for m in self.documents()}
+        return Evidence(self.content, known.get, self._registry, self.methodology, self.capture)
+
+    def _registry(self, digest: str) -> pl.DataFrame | None:
+        name = f"registries/{digest}.csv"
+        content = self.files.read(name) if re.fullmatch("[0-9a-f]{64}", digest) else None
+        frame = read_registry(content, where=self.where(name)) if content is not None else self.registry
+        return frame if registry_digest(frame) == digest else None
+
+    def __repr__(self) -> str:
+        return f"<Home {self.files} with {len(self.looks.entries())} captures>"
+
+
+def folder_of(index: str) -> str:
+    """Return the name of the folder of an index: a colon is no part of a file name everywhere."""
+    return index.replace(":", "~")
+
+
+def _capture(entry: Entry) -> Capture:
+    fields = entry.fields
+    try:
+        facts = {name: fields[name] for name in FACTS}
+        return Capture(**facts | {name: moment(fields[name]) for name in ("seen_at", "known_at")})
+    except (KeyError, ValueError, TypeError) as wrong:
+        raise InputDataError(f"{wrong!r}", where=f"looks entry {entry.number}", expected=", ".join(FACTS)) from None
+
+
+def moment(text: str) -> datetime:
+    """Return an ISO moment, or midnight UTC of an ISO date, in UTC."""
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        if len(text) > 10:
+            raise ValueError(f"{text!r} has no zone")
+        found = found.replace(tzinfo=UTC)
+    try:
+        return found.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{text!r} is not a moment in UTC") from None
+
+
+def _short(name: str) -> str:
+    """Return a file name that any file system and any line of the list can hold."""
+    return re.sub(r"[^\w .+@=~-]", "_", name, flags=re.ASCII)[-120:]
+
+
+def _refuse_nothing(parsed: Parsed, adapter_name: str, *, where: str) -> None:
+    """Refuse a file of which nothing could be read, not even that it was looked at."""
+    rows = {table.name: len(frame) for table, frame in parsed.tables().items()}
+    rejects = rows.pop("REJECTS")
+    empty = (parsed.rejects["reason"] == "empty_snapshot").all()
+    if rejects and not empty and not any(rows.values()):
+        reasons = ", ".join(parsed.rejects["reason"].unique().sort())
+        raise InputDataError(
+            f"all {rejects} rows were rejected: {reasons}",
+            where=where,
+            expected=f"rows as read by the adapter {adapter_name!r}",
+            remedy="correct the rows, or name the adapter that reads the file; nothing was stored",
+        )
