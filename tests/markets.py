@@ -245,6 +245,15 @@ status = "not_determined"
 [publication]
 price_decimals = {draw(st.sampled_from([2, 6, 9]))}
 level_decimals = {draw(st.sampled_from([0, 4, 9]))}
+vintages = {{ final = 0 }}
+
+[restatement]
+window_hours = 4
+threshold = 0.0001
+approvers = 2
+
+[judgment]
+allowed = ["release", "hold"]
 """.replace("NOOUTLIERS", "").replace("[identity]", "[identity]" if outliers else "outliers = []\n\n[identity]", 1)
 
 

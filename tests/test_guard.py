@@ -422,7 +422,7 @@ def test_a_price_is_compared_with_the_one_that_was_believed() -> None:
 # --- judgments ---
 
 
-HEAD = "decided_at,decision,source,provider,model,component,price,valid_from,reason,decided_by,reference\n"
+HEAD = "decided_at,decision,source,provider,model,component,price,valid_from,reason,decided_by,approved_by,reference\n"
 
 
 def judged(*rows: str) -> pl.DataFrame:
@@ -438,7 +438,7 @@ def judged(*rows: str) -> pl.DataFrame:
 def line(day: float, decision: str, *, amount: str = "90", since: float = 5, reason: str = "the maker's page") -> str:
     moment = f"{at(day):%Y-%m-%dT%H:%M:%SZ}"
     what = f"models.dev,maker,one,input,{amount},{at(since):%Y-%m-%dT%H:%M:%SZ}"
-    return f'{moment},{decision},{what},"{reason}","A. Person, administrator",'
+    return f'{moment},{decision},{what},"{reason}","A. Person, administrator","B. Person, oversight",'
 
 
 def test_a_judgment_releases() -> None:
@@ -467,7 +467,7 @@ def test_a_judgment_holds_what_no_rule_would() -> None:
     assert findings(inputs, unguarded(), judgments=judged(*decisions)) == found
     judgments = replace(inputs, judgments=judged(*decisions))
     cause = guard(judgments, unguarded(), known_at=None, until=at(END))["cause"][0]
-    assert cause == "the maker's page (A. Person, administrator)"
+    assert cause == "the maker's page (A. Person, administrator, B. Person, oversight)"
 
 
 @pytest.mark.parametrize(
@@ -475,6 +475,7 @@ def test_a_judgment_holds_what_no_rule_would() -> None:
     [
         (line(7, "release", reason=""), ["line 2", "missing_field", "when and why"]),
         (line(7, "release").replace('"A. Person, administrator"', ""), ["line 2", "missing_field"]),
+        (line(7, "release").replace("B. Person, oversight", "a.  person, Administrator"), ["line 2", "two different"]),
         (line(7, "keep"), ["unknown_decision", "'keep'"]),
         (line(7, "release", amount="much"), ["not_a_price", "'much'"]),
     ],
@@ -512,7 +513,7 @@ def test_judgments_are_captured_and_change_the_record(home: Home, tmp_path: Path
     assert kept["used_date"] == date(2026, 6, 19)
     path = tmp_path / "judgments.csv"
     what = "models.dev,alibaba,qwen3.7-max,output,750,2026-06-20T01:00:00Z"
-    text = f'2026-06-21T00:00:00Z,release,{what},"seen on the page","A. Person, administrator",'
+    text = f'2026-06-21T00:00:00Z,release,{what},"seen on the page","A. Person, administrator","B. Person, oversight",'
     path.write_text(HEAD + text + "\n", encoding="utf-8")
     seen = datetime(2026, 6, 21, tzinfo=UTC)
     home.ingest(path, adapter_name="judgments", source="desk", seen_at=seen, known_at=seen)

@@ -15,10 +15,10 @@ from tokenindex.methodology import differences, in_force
 
 TIX = (shipped("methodology") / "tix" / "1.0.0.toml").read_bytes()
 FROZEN = {
-    "anthropic-output/1.0.0": "f9bbe259215e283a502ab2ff2cd4978e50439d4487a995429f495d01af9a8ed5",
-    "tix/1.0.0": "a605f8a561b88bf353a6ac2395db713dcd83357b770e3d2d148a5d1adc1d09e0",
-    "tix-cn/1.0.0": "24dd79e1f92293cc886f375438c2a31fa2eaba8743712667c745e42efbef1140",
-    "tix-level/1.0.0": "7812c25aeca67e6252e792764e32307557578ee3c0a58dbb982c9de6dc1e2a48",
+    "anthropic-output/1.0.0": "d967918f27ab4795a8d39f078d7c7dc4c3cff60ba31b79899701e1c4fc8b2826",
+    "tix/1.0.0": "05657b6904ce1f57aaba271e47a9b23781dd687c2ac3a7a7cb17d0633954fedd",
+    "tix-cn/1.0.0": "2b7991c3c8cb2b4a0da328932bc21c99f00a90acc148a9bdbe132306ba766c8c",
+    "tix-level/1.0.0": "d1e5b917b1db708660d237ad6b84bf7338e241066c298d398873f288da6e7a26",
 }
 
 
@@ -63,6 +63,12 @@ def test_the_prose_holds_no_number_of_the_document() -> None:
         (b"min_days = 7", b"min_days = 29", ["min_days"]),
         (b"input = 242", b"inptu = 242", ["mix"]),
         (b"price_decimals = 6", b"price_decimals = 10", ["price_decimals"]),
+        (b"vintages = { final = 0 }", b"vintages = { first = 0 }", ["vintages", "final last"]),
+        (b"vintages = { final = 0 }", b"vintages = { provisional = 24, final = 0 }", ["vintages", "each more than"]),
+        (b"window_hours = 4", b"window_hours = -1", ["window_hours"]),
+        (b"threshold = 0.0001", b"threshold = 1", ["threshold"]),
+        (b"approvers = 2", b"approvers = 1", ["approvers", "nobody restates alone"]),
+        (b'allowed = ["release", "hold"]', b'allowed = ["invent"]', ["[judgment] allowed", "release, hold"]),
         (
             b'rule = "no_fixing"\nstatus = "not_determined"',
             b'rule = "carry_forward"\nstatus = "x"\nmax_dates = 1',

@@ -366,6 +366,15 @@ status = "not_determined"
 [publication]
 price_decimals = 6
 level_decimals = 4
+vintages = { final = 0 }
+
+[restatement]
+window_hours = 4
+threshold = 0.0001
+approvers = 2
+
+[judgment]
+allowed = ["release", "hold"]
 """
 BASKETS = """rule = "fixed_basket"
 base_date = 2026-03-05

@@ -20,13 +20,13 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from .errors import DeterminationError, MethodologyError
-from .methodology import Allowed, Identity, Measures, Methodology, Publication, Volumes, Workload
+from .methodology import Allowed, Identity, Judgment, Measures, Methodology, Publication, Restatement, Volumes, Workload
 from .periods import Calendar
 from .rules import RULES
 from .rules.formulas import FixedBasket
 from .rules.guards import Release
 from .rules.waterfall import CarryForward, Minimums, NoFixing, Rung
-from .units import COMPONENTS, CURRENCIES, SERVICE_TIERS, VOLUME_COMPONENTS
+from .units import COMPONENTS, CURRENCIES, DECISIONS, SERVICE_TIERS, VOLUME_COMPONENTS
 
 SECTIONS: Final[dict[str, Callable[..., Any]]] = {
     "identity": Identity,
@@ -36,6 +36,8 @@ SECTIONS: Final[dict[str, Callable[..., Any]]] = {
     "volumes": Volumes,
     "release": Release,
     "publication": Publication,
+    "restatement": Restatement,
+    "judgment": Judgment,
 }
 _ONE_RULE: Final = ("consolidation", "formula")
 _RULE_LISTS: Final = {"guards": "guard", "screens": "screen", "outliers": "outlier", "waterfall": "waterfall"}
@@ -54,6 +56,8 @@ ORDER: Final = (
     "formula",
     "waterfall",
     "publication",
+    "restatement",
+    "judgment",
 )
 
 
@@ -181,6 +185,11 @@ _EXPECTED: Final = {
     "[[waterfall]]": "minimums first, then at most one carry_forward, then no_fixing as the last rung",
     "[publication] price_decimals": "0 to 9",
     "[publication] level_decimals": "0 to 9",
+    "[publication] vintages": "final last, before it at most provisional; hours from 0 to 8784, each more than the last",
+    "[restatement] window_hours": "0 to 8784",
+    "[restatement] threshold": "a relative change from 0 to below 1",
+    "[restatement] approvers": "2 to 9: nobody restates alone",
+    "[judgment] allowed": "some of " + ", ".join(DECISIONS),
     "[volumes] min_days": "1 to window_days",
 }
 
@@ -189,6 +198,16 @@ def _falls(rungs: tuple[Rung, ...]) -> bool:
     """Return whether the rungs lead from calculated figures over a carried one to none."""
     ranks = [(Minimums, CarryForward, NoFixing).index(type(rung)) for rung in rungs]
     return ranks == sorted(ranks) and ranks.count(1) <= 1 and ranks.count(2) == 1 and ranks[0] == 0
+
+
+_HOURS: Final = 366 * 24
+
+
+def _ripen(vintages: dict[str, int]) -> bool:
+    """Return whether vintages follow each other to the final one."""
+    hours = list(vintages.values())
+    ordered = hours == sorted(set(hours)) and all(0 <= h <= _HOURS for h in hours)
+    return list(vintages) in (["final"], ["provisional", "final"]) and ordered
 
 
 _LENGTHS: Final = "lengths of 1 to 10**9 tokens, the shortest first"
@@ -244,6 +263,11 @@ def _checked(m: Methodology, *, where: str) -> Methodology:
         ("[[waterfall]]", "in this order", _falls(m.waterfall)),
         ("[publication] price_decimals", m.publication.price_decimals, 0 <= m.publication.price_decimals <= 9),
         ("[publication] level_decimals", m.publication.level_decimals, 0 <= m.publication.level_decimals <= 9),
+        ("[publication] vintages", m.publication.vintages, _ripen(m.publication.vintages)),
+        ("[restatement] window_hours", m.restatement.window_hours, 0 <= m.restatement.window_hours <= _HOURS),
+        ("[restatement] threshold", m.restatement.threshold, 0 <= m.restatement.threshold < 1),
+        ("[restatement] approvers", m.restatement.approvers, 2 <= m.restatement.approvers <= 9),
+        ("[judgment] allowed", list(m.judgment.allowed), set(m.judgment.allowed) <= set(DECISIONS)),
     )
     for key, found, right in wrong:
         if not right:

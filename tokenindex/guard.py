@@ -65,7 +65,7 @@ def guard(
         FINDINGS, one row a change and guard (or a gap in the looks at a source and guard).
     """
     changes = Changes(inputs, known_at, until, sellers)
-    judged = _judged(changes)
+    judged = _judged(changes, methodology.judgment.allowed)
     asked = [g for g in methodology.guards if g.holds or notes]
     guards = [g for g in asked if not g.of_source]
     if not guards and judged.is_empty():
@@ -165,14 +165,14 @@ def _earliest(flags: pl.DataFrame) -> pl.DataFrame:
     return flags.with_columns(released_at=pl.when(still).then(first), released_by=pl.when(still).then(by))
 
 
-def _judged(changes: Changes) -> pl.DataFrame:
-    """Return ``k, decision, since, cause`` of the judgments that concern a change, from when they count."""
-    judgments = changes.inputs.judgments
+def _judged(changes: Changes, allowed: Sequence[str]) -> pl.DataFrame:
+    """Return ``k, decision, since, cause`` of the allowed judgments that concern a change, from when they count."""
+    judgments = changes.inputs.judgments.filter(pl.col("decision").is_in(list(allowed)))
     since = pl.col("decided_at") if changes.known_at else pl.max_horizontal("decided_at", "known_at")
     if judgments.is_empty():
         return _NOT_JUDGED
     known = judgments.filter((pl.col("known_at") <= (changes.known_at or changes.until)) & (since <= changes.until))
-    known = known.with_columns(cause=pl.format("{} ({})", "reason", "decided_by"))
+    known = known.with_columns(cause=pl.format("{} ({}, {})", "reason", "decided_by", "approved_by"))
     rows = changes.inputs.quotes.select("row", *_CONCERNS, said=amount()).join(
         known.select(*_CONCERNS, "decision", "cause", since=since), on=_CONCERNS
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
+from decimal import Decimal
 from functools import cached_property
 from math import lcm
 from typing import Any
@@ -129,10 +130,35 @@ class Workload:
 
 @dataclass(frozen=True, kw_only=True)
 class Publication:
-    """Decimals of the published price (at most 9) and level (at most 9)."""
+    """Decimals of the published price (at most 9) and level (at most 9), and the vintages of a fixing.
+
+    `vintages` gives the hours after the cut-off up to which what is known counts for a vintage: ``{"final": 0}``, or
+    ``{"provisional": 0, "final": 24}``. A fixing is published once in every vintage, in this order.
+    """
 
     price_decimals: int
     level_decimals: int
+    vintages: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restatement:
+    """When a published figure is replaced: within so many hours of its publication, by at least this relative change.
+
+    What comes later, or changes less, goes into a series of corrected figures, and what was published stands. Either needs
+    so many `approvers`, two at least.
+    """
+
+    window_hours: int
+    threshold: Decimal
+    approvers: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgment:
+    """What people may decide about single prices: ``release``, ``hold``, or nothing. Each needs a second person."""
+
+    allowed: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +179,8 @@ class Methodology:
     formula: FixedBasket | VolumeWeightedMean
     waterfall: tuple[Rung, ...]
     publication: Publication
+    restatement: Restatement
+    judgment: Judgment
     sha256: str
     meaning: str
     """SHA-256 of the parsed content: a changed comment leaves it as it is."""
@@ -222,7 +250,7 @@ class Methodology:
     @property
     def asks(self) -> tuple[Hashable, ...]:
         """What the observations in use depend on before they are screened."""
-        return self.measures.currency, self.inputs, self.guards, self.release
+        return self.measures.currency, self.inputs, self.guards, self.release, self.judgment
 
     @property
     def carried(self) -> int:

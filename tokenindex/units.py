@@ -53,6 +53,7 @@ DATE_KINDS: Final = ("declared", "first_seen", "undated")
 SCOPES: Final = ("router", "cloud", "provider", "own")
 TAXES: Final = ("excluded", "included", "unknown")
 
+DECISIONS: Final = ("release", "hold")
 CONFIRMATIONS: Final = ("second_source", "second_day", "judgment")
 """What may release a price that is held back."""
 

@@ -249,11 +249,23 @@ def parse_judgments(content: bytes, capture: Capture) -> Parsed:
             expected="every column but the reference filled in: who decided what about which price, when and why",
             remedy="correct the judgment",
         )
+    alone = rows.filter(_person("decided_by") == _person("approved_by"))
+    for wrong in alone.head(1).iter_rows(named=True):
+        raise InputDataError(
+            f"decided and approved by {wrong['decided_by']!r}",
+            where=f"{capture.name} {wrong['locator']}",
+            expected="two different people",
+            remedy="have somebody else approve the judgment",
+        )
     return Parsed(judgments=rows, rejects=rejects)
+
+
+def _person(column: str) -> pl.Expr:
+    return pl.col(column).str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
 
 
 PRICES: Final = Adapter("prices", "2", parse_prices, ("OBSERVATIONS",))
 VOLUMES: Final = Adapter("volumes", "2", parse_volumes, ("VOLUMES",))
 SIGHTINGS: Final = Adapter("sightings", "2", parse_sightings, ("SIGHTINGS",))
 RATES: Final = Adapter("rates", "2", parse_rates, ("RATES",))
-JUDGMENTS: Final = Adapter("judgments", "1", parse_judgments, ("JUDGMENTS",))
+JUDGMENTS: Final = Adapter("judgments", "2", parse_judgments, ("JUDGMENTS",))
