@@ -66,7 +66,10 @@ ORDER = (
     "capture",
     "files",
     "chains",
+    "signing",
+    "ledger",
     "home",
+    "publication",
     "report",
     "cli",
 )

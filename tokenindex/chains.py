@@ -99,19 +99,27 @@ class Chain:
         LedgerError
             If the list is not whole: an entry is missing, changed or in another place.
         """
-        names = self.files.names(self.name)
-        expected = [file_of(self.name, number) for number in range(1, len(names) + 1)]
-        for there, here in zip(names, expected, strict=True):
-            if there != here:
-                raise _broken(f"there is {there}", where=str(self.files), expected=here)
-        new = [self.files.read(name) or b"" for name in names[len(self._known) :]]
+        if not self._known:
+            names = self.files.names(self.name)
+            for number, there in enumerate(names, start=1):
+                if there != file_of(self.name, number):
+                    raise _broken(f"there is {there}", where=str(self.files), expected=file_of(self.name, number))
+        new: list[bytes] = []
+        while (content := self.files.read(file_of(self.name, len(self._known) + len(new) + 1))) is not None:
+            new.append(content)
         self._known += linked(self.name, new, after=self._known[-1] if self._known else None)
         return self._known
 
-    def append(self, make: Callable[[Sequence[Entry]], dict[str, Any] | None]) -> Entry | None:
+    def append(
+        self,
+        make: Callable[[Sequence[Entry]], dict[str, Any] | None],
+        *,
+        seal: Callable[[Entry], None] = lambda _: None,
+    ) -> Entry | None:
         """Add the entry whose fields `make` gives for the entries that there are; nothing if it gives None.
 
-        `make` is called again if somebody else was first, so that it decides on the list as it is.
+        `make` is called again if somebody else was first, so that it decides on the list as it is. `seal` is called with
+        the entry before it is added, to store what must be there with it.
         """
         for _ in range(ATTEMPTS):
             there = self.entries()
@@ -119,6 +127,7 @@ class Chain:
             if fields is None:
                 return None
             new = entry(self.name, there[-1] if there else None, fields)
+            seal(new)
             if self.files.create(file_of(self.name, new.number), new.content):
                 return new
         raise _broken("others are always first", where=str(self.files), expected="a place to write to")

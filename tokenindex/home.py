@@ -12,6 +12,7 @@ digest, and the lists only grow.
     HOME/links.csv          links between models, for the administrator; a home need not have them
     HOME/methodology/       documents besides those that tokenindex ships
     HOME/records/INDEX/     records, by date and digest
+    HOME/ledger/NUMBER.json what was published, a chain; HOME/signatures/, HOME/keys/ and HOME/anchors/ belong to it
 
 People write ``home.toml``, ``sources.toml``, ``registry.csv``, ``links.csv`` and documents; all else is written once.
 """
@@ -37,6 +38,7 @@ from .documents import load
 from .errors import InputDataError, LedgerError, MethodologyError
 from .files import Files, LocalFiles, files_at, kept
 from .identity import checked_links
+from .ledger import Ledger
 from .methodology import Methodology, in_force
 from .records import Record, registry_digest
 from .registers import read_registry, read_table
@@ -154,6 +156,37 @@ class Home:
     def looks(self) -> Chain:
         """The list of captured files."""
         return Chain(self.files, "looks")
+
+    @cached_property
+    def ledger_chain(self) -> Chain:
+        """The entries of the ledger."""
+        return Chain(self.files, "ledger")
+
+    @cached_property
+    def _ledger(self) -> Ledger:
+        return Ledger()
+
+    def ledger(self) -> Ledger:
+        """Return the ledger as it is now.
+
+        Raises
+        ------
+        LedgerError
+            If an entry is missing or changed, or contradicts those before it.
+        """
+        for entry in self.ledger_chain.entries()[len(self._ledger.entries) :]:
+            self._ledger.follow(entry)
+        return self._ledger
+
+    def record_of(self, entry: Entry) -> Record:
+        """Return the record that an entry of the ledger names; LedgerError if this home does not hold it as it was."""
+        body = entry.fields["body"]
+        name = f"records/{folder_of(body['index'])}/{body['fixing_date']}_{body['record'][:16]}.json"
+        held = Record(self.files.read(name) or b"")
+        if held.sha256 != body["record"]:
+            found = f"the record hashes to {held.sha256}" if held.content else "the record is gone"
+            raise LedgerError(found, where=self.where(name), expected=body["record"], remedy="restore it from a copy")
+        return held
 
     def captures(self) -> list[Capture]:
         """Return the facts of every captured file."""
@@ -279,6 +312,16 @@ class Home:
         name = index.partition(".")[0].partition(":")[0]
         known = self.documents(name) if name.replace("-", "").isalnum() else []
         return in_force(known or self.documents(), index=index, day=day)
+
+    def version(self, index: str, version: str) -> Methodology:
+        """Return one version of `index`, in force or not."""
+        name = index.partition(".")[0].partition(":")[0]
+        known = {m.version: m for m in self.documents(name)}
+        if version not in known:
+            raise MethodologyError(
+                f"there is no version {version!r}", where=index, expected="one of " + ", ".join(known)
+            )
+        return known[version].named(index)
 
     def save(self, record: Record) -> str:
         """Store a record and the registry it names, and return its name; storing it again changes nothing."""

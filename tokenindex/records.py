@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
@@ -17,13 +17,15 @@ import polars as pl
 
 from . import __version__
 from .adapters import Capture, adapter, look
-from .determination import Determination
+from .determination import Determination, determine
 from .selection import Inputs, visible
-from .tables import BASKET, CONSTITUENTS, ELEMENTARY, FIXINGS, REGISTRY, STANDARDISED, Column, Table
+from .tables import BASKET, CONSTITUENTS, ELEMENTARY, FIXINGS, JUDGMENTS, REGISTRY, STANDARDISED, Column, Table
 from .tables import UTC as UTC_TIME
 
 FORMAT: Final = "tokenindex record 1"
 CAPTURE_FACTS: Final = ("sha256", "name", "adapter", "source", "seen_at", "known_at")
+FIGURES: Final = ("status", "price", "level", "currency")
+"""What of a fixing is published."""
 LEFT_OUT: Final = ("unmapped", "not_in_universe")
 """Observations that concern no constituent of the index are counted in the record, not listed."""
 
@@ -69,7 +71,7 @@ def record(determination: Determination, day: date, *, inputs: Inputs, captures:
     allowed = [p.source for p in methodology.inputs.prices]
     observations = determination.observations_on(day).filter(pl.col("source").is_in(allowed))
     concerns = ~pl.col("excluded_by").is_in(list(LEFT_OUT)).fill_null(False)
-    fixing = table(determination.fixings.filter(pl.col("fixing_date") == day), FIXINGS)
+    fixing = _fixing(determination, day)
     content = {
         "record": FORMAT,
         "index": methodology.index,
@@ -77,13 +79,14 @@ def record(determination: Determination, day: date, *, inputs: Inputs, captures:
         "component": methodology.component,
         "workload": methodology.workload.name,
         "fixing_date": day.isoformat(),
-        "cut_off": _moment(methodology.calendar.cut_off_at(day)),
-        "known_at": _moment(determination.known_at) if determination.known_at else "cut-off",
+        "cut_off": moment_text(methodology.calendar.cut_off_at(day)),
+        "known_at": moment_text(determination.known_at) if determination.known_at else "cut-off",
         "methodology": {"sha256": methodology.sha256, "meaning": methodology.meaning},
         "registry": registry_digest(inputs.registry),
         "software": {"tokenindex": __version__, "adapters": {c.adapter: adapter(c.adapter).version for c in known}},
         "captures": [_capture(c) for c in known],
-        "fixing": dict(zip(fixing["columns"], fixing["rows"][0], strict=True)),
+        "fixing": fixing,
+        "without_judgment": _without_judgment(determination, day, inputs=inputs),
         # a determination of many dates also holds the baskets formed after the day
         "notes": [str(note) for note in determination.notes if note.rebalance <= day],
         "basket": table(determination.basket.filter(pl.col("takes_over_after") <= day), BASKET),
@@ -121,6 +124,32 @@ def used_captures(
     return [c for c in seen if c.known_at <= grid.last_moment or c is first[c.sha256]]
 
 
+def judgments_for(determination: Determination, day: date, *, inputs: Inputs) -> pl.DataFrame:
+    """Return the JUDGMENTS that count for the fixing of `day`: known, allowed, and about an allowed source."""
+    allowed = determination.methodology
+    known = visible(inputs.judgments, grid=determination.only(day)).collect()
+    sources = pl.col("source").is_in([p.source for p in allowed.inputs.prices])
+    decided = pl.col("decision").is_in(list(allowed.judgment.allowed))
+    return known.filter(sources & decided).sort("capture", "locator")
+
+
+def _without_judgment(determination: Determination, day: date, *, inputs: Inputs) -> dict[str, Any] | None:
+    """Return the figures of the fixing without any judgment; None if there is none that counts."""
+    if inputs.judgments.is_empty() or judgments_for(determination, day, inputs=inputs).is_empty():
+        return None
+    m, dates, known_at = determination.methodology, determination.dates, determination.known_at
+    bare = inputs.once("without judgments", lambda: replace(inputs, judgments=JUDGMENTS.empty()))
+    key = ("without judgments", m.sha256, m.index, dates, known_at)
+    other = inputs.once(key, lambda: determine(m, bare, dates=dates, known_at=known_at))
+    fixing = _fixing(other, day)
+    return {name: fixing[name] for name in FIGURES}
+
+
+def _fixing(determination: Determination, day: date) -> dict[str, Any]:
+    row = table(determination.fixings.filter(pl.col("fixing_date") == day), FIXINGS)
+    return dict(zip(row["columns"], row["rows"][0], strict=True))
+
+
 def canonical(content: Any) -> bytes:
     """Return RFC 8785 canonical JSON of objects with ASCII keys, texts, integers below 2**53, booleans, lists and nulls."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -148,11 +177,12 @@ def registry_digest(registry: pl.DataFrame) -> str:
     return hashlib.sha256(canonical(rows)).hexdigest()
 
 
-def _moment(moment: datetime) -> str:
+def moment_text(moment: datetime) -> str:
+    """Return a moment in UTC as records and ledgers write it."""
     # not strftime, which writes the year 999 with three digits
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _capture(c: Capture) -> dict[str, str]:
     facts = {name: getattr(c, name) for name in CAPTURE_FACTS}
-    return {**facts, "seen_at": _moment(c.seen_at), "known_at": _moment(c.known_at)}
+    return {**facts, "seen_at": moment_text(c.seen_at), "known_at": moment_text(c.known_at)}
