@@ -70,6 +70,9 @@ ORDER = (
     "ledger",
     "home",
     "publication",
+    "errata",
+    "containers",
+    "bundles",
     "report",
     "cli",
 )

@@ -68,7 +68,7 @@ def publish(
     for methodology, dates, known_at in _batches(home, index, sorted(set(days)), vintage=vintage):
         _refuse_early(methodology, dates, at=at, vintage=vintage, known_at=known_at)
         for day in dates:
-            _refuse_published(home, index, day, vintage)
+            home.ledger().refuse_publication(index, day, vintage, where=str(home.files))
         inputs = home.inputs(progress=progress)
         found = determine(methodology, inputs, dates=dates, known_at=known_at)
         captures = home.captures()
@@ -78,6 +78,7 @@ def publish(
             home.save(made)
             _enter_before(home, found, day, made, inputs=inputs, at=at, key=key)
             body = _figure(home, methodology, made, vintage=vintage)
+            home.keep_document(methodology)
             published.append(_enter(home, "publication", body, at=at, key=key))
     return published
 
@@ -257,17 +258,6 @@ def _refuse_early(
         )
 
 
-def _refuse_published(home: Home, index: str, day: date, vintage: str) -> None:
-    for entry in home.ledger().figures.get((index, str(day)), []):
-        there = entry.fields["body"]["vintage"]
-        if there in (vintage, "final"):
-            raise LedgerError(
-                f"{index} of {day} is published already, in entry {entry.number}",
-                where=str(home.files),
-                remedy="to change it: tokenindex restate",
-            )
-
-
 def _refuse_alone(methodology: Methodology, reason: str, approved_by: Sequence[str]) -> None:
     needed = methodology.restatement.approvers
     if not reason.strip():
@@ -278,9 +268,9 @@ def _refuse_alone(methodology: Methodology, reason: str, approved_by: Sequence[s
 
 def _document_of(home: Home, entry: Entry) -> Methodology:
     body = entry.fields["body"]
-    for known in home.documents():
-        if known.sha256 == body["methodology"]:
-            return known.named(body["index"])
+    known = home.document(body["methodology"])
+    if known:
+        return known.named(body["index"])
     raise LedgerError(f"no document hashes to {body['methodology']}", expected=f"{body['index']} {body['version']}")
 
 
@@ -361,12 +351,12 @@ def _dependants(home: Home, found: Determination, later: Sequence[date]) -> Iter
     index = found.methodology.index
     for day in later:
         entry = home.ledger().official(index, day)
-        fixing = table_of_fixing(found, day)
+        fixing = fixing_figures(found, day)
         if entry and entry.fields["body"]["fixing"] != fixing:
             yield {"index": index, "fixing_date": str(day), "before": entry.fields["body"]["fixing"], "after": fixing}
 
 
-def table_of_fixing(found: Determination, day: date) -> dict[str, Any]:
+def fixing_figures(found: Determination, day: date) -> dict[str, Any]:
     """Return the figures of a fixing as a record writes them."""
     row = found.fixings.filter(pl.col("fixing_date") == day)
     cells = row.select(pl.col("status", "currency"), *(pl.col(name).cast(pl.String) for name in ("price", "level")))
