@@ -74,6 +74,7 @@ ORDER = (
     "containers",
     "bundles",
     "report",
+    "desk",
     "cli",
 )
 PURE = ORDER[: ORDER.index("capture")]
