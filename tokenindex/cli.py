@@ -192,7 +192,7 @@ def _add_publication(commands: Any, shared: argparse.ArgumentParser, homed: argp
         made.add_argument("--approved-by", action="append", default=[], metavar="NAME", help="once for each person")
 
     made = command("publish", _at_desk("publish"), "Publish the fixing of a date, once: record, ledger, signature.")
-    made.add_argument("index")
+    made.add_argument("index", nargs="+")
     days = made.add_mutually_exclusive_group(required=True)
     days.add_argument("--date", type=_date)
     days.add_argument("--from", type=_date, dest="start")

@@ -33,6 +33,11 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_~.-]+(/[A-Za-z0-9_~.-]+)*", flags=re.ASCI
 _MOMENT: Final = (1980, 1, 1, 0, 0, 0)
 _MODE: Final = (stat.S_IFREG | 0o644) << 16
 _CHUNK: Final = 1 << 20
+_UNREADABLE: Final = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError),
+    *(ValueError, OverflowError, struct.error, OSError),
+)
+"""What reading a damaged ZIP file may raise."""
 
 
 def pack(file: IO[bytes], members: Iterable[tuple[str, bytes]]) -> None:
@@ -92,7 +97,7 @@ class Container:
             raise VerificationError("there is no such member", where=name, expected="a whole bundle")
         try:
             return self._archive.read(name)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as wrong:
+        except _UNREADABLE as wrong:
             raise VerificationError(f"the member cannot be unpacked: {wrong}", where=name) from None
 
     def __contains__(self, name: str) -> bool:
@@ -106,7 +111,7 @@ class Container:
     def _archive(self) -> zipfile.ZipFile:
         try:
             return zipfile.ZipFile(self.path)
-        except (zipfile.BadZipFile, UnicodeDecodeError, ValueError, OverflowError) as wrong:
+        except _UNREADABLE as wrong:
             raise self._wrong(f"this is no ZIP file: {wrong}", expected="a bundle") from None
 
     def _check_end(self, file: IO[bytes]) -> None:
@@ -122,7 +127,27 @@ class Container:
             raise self._wrong("the end of the archive is another", expected="one ZIP archive with a digest as comment")
         told, found = file.read(64), _digest(file, end)
         if told != found:
-            raise self._wrong(f"the bytes hash to {found.decode()}", expected=told.decode("latin-1"))
+            changed = self._changed()
+            raise VerificationError(
+                f"the bytes hash to {found.decode()}",
+                where=f"{self.path}, {changed or 'between its members'}",
+                expected=told.decode("latin-1"),
+                remedy="ask for the bundle again",
+            )
+
+    def _changed(self) -> str:
+        """Return the first member that is not as it was packed, by its checksum; empty if there is none."""
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                for info in archive.infolist():
+                    try:
+                        self._check(info)
+                        archive.read(info)
+                    except (*_UNREADABLE, VerificationError):
+                        return info.filename
+        except _UNREADABLE:
+            return "its directory"
+        return ""
 
     def _check(self, info: zipfile.ZipInfo) -> None:
         wrong = (

@@ -29,10 +29,10 @@ def publish(options: argparse.Namespace, home: Home, progress: Progress) -> Answ
     """Publish the fixings of a date or of a range of dates."""
     from . import publication
 
-    methodology = home.methodology(options.index, options.date or options.end)
-    days = [options.date] if options.date else methodology.calendar.between(options.start, options.end)
+    first = home.methodology(options.index[0], options.date or options.end)
+    days = [options.date] if options.date else first.calendar.between(options.start, options.end)
     entries = publication.publish(
-        home, options.index, days, at=_now(options), key=_key(options), vintage=options.vintage, progress=progress
+        home, options.index, days=days, at=_now(options), key=_key(options), vintage=options.vintage, progress=progress
     )
     return _entered(entries)
 

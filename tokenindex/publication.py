@@ -29,15 +29,15 @@ from .tables import JUDGMENTS
 
 def publish(
     home: Home,
-    index: str,
-    days: Sequence[date],
+    indices: Sequence[str],
     *,
+    days: Sequence[date],
     at: datetime,
     key: bytes | None,
     vintage: str = "final",
     progress: Progress = lambda _: None,
 ) -> list[Entry]:
-    """Publish the fixings of `days`, in their order, and return their entries of the ledger.
+    """Publish the fixings of some indices on `days`, and return their entries of the ledger, in their order.
 
     Each is determined as known at the moment that the document names for the vintage (in a home that is an archive: at the
     moment of the archive). Its record is stored; a fixing below the first rung of the waterfall and each judgment that
@@ -46,7 +46,7 @@ def publish(
     Parameters
     ----------
     home : Home
-    index : str
+    indices : sequence of str
         Such as ``tix`` or ``tix.output``.
     days : sequence of date
         Fixing dates.
@@ -64,21 +64,25 @@ def publish(
     DeterminationError
         If a date is not a fixing date, or `at` is too early for it.
     """
-    published = []
-    for methodology, dates, known_at in _batches(home, index, sorted(set(days)), vintage=vintage):
+    batches = [
+        batch for index in dict.fromkeys(indices) for batch in _batches(home, index, sorted(set(days)), vintage=vintage)
+    ]
+    for methodology, dates, known_at in batches:
         _refuse_early(methodology, dates, at=at, vintage=vintage, known_at=known_at)
         for day in dates:
-            home.ledger().refuse_publication(index, day, vintage, where=str(home.files))
-        inputs = home.inputs(progress=progress)
+            home.ledger().refuse_publication(methodology.index, day, vintage, where=str(home.files))
+    inputs = home.inputs(progress=progress)
+    captures = home.captures()
+    published = []
+    for methodology, dates, known_at in batches:
         found = determine(methodology, inputs, dates=dates, known_at=known_at)
-        captures = home.captures()
+        home.keep_document(methodology)
         for number, day in enumerate(dates, start=1):
-            progress(f"publishing {number} of {len(dates)}: {index} {day}")
+            progress(f"publishing {number} of {len(dates)}: {methodology.index} {day}")
             made = record(found, day, inputs=inputs, captures=captures)
             home.save(made)
             _enter_before(home, found, day, made, inputs=inputs, at=at, key=key)
             body = _figure(home, methodology, made, vintage=vintage)
-            home.keep_document(methodology)
             published.append(_enter(home, "publication", body, at=at, key=key))
     return published
 
