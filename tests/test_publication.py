@@ -285,7 +285,7 @@ def judged(home: Home, tmp_path: Path) -> None:
 def test_a_judgment_is_on_record_with_both_figures(sample: Home, tmp_path: Path) -> None:
     shutil.copytree(sample.path, tmp_path / "home")
     home = Home.open(tmp_path / "home")
-    plain = figure(home, INDEX, DAYS[2], as_of=datetime(2026, 7, 1, tzinfo=UTC), version=None).document
+    plain = figure(home, INDEX, DAYS[1], as_of=datetime(2026, 7, 1, tzinfo=UTC), version=None).document
     judged(home, tmp_path)
     publish(home, [INDEX], days=DAYS[1:], at=AT, key=None)
     # the archive looks from one moment: the judgments are known for both dates, and are entered once
@@ -293,7 +293,7 @@ def test_a_judgment_is_on_record_with_both_figures(sample: Home, tmp_path: Path)
     body = home.ledger().entries[0].fields["body"]
     assert (body["decided_by"], body["approved_by"], body["decision"]) == ("A. Person", "B. Person", "hold")
     assert (body["inputs"]["model"] in SELLERS.values(), body["inputs"]["price"][:3]) == (True, "5.5")
-    held = home.record_of(home.ledger().entries[4]).document
+    held = home.record_of(home.ledger().entries[3]).document
     assert held["fixing"]["price"] == plain["fixing"]["price"]  # what was held does not count
     assert held["without_judgment"] == body["without"]
     assert body["without"]["price"] != body["with"]["price"] == held["fixing"]["price"]
