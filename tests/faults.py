@@ -273,6 +273,7 @@ def interrupted(base: Path, folder: Path, act: str, how: str, every: int) -> Fau
         survived += again[0] == after[0] and again[1] == after[1] and again[2:] == after[2:]
         shutil.rmtree(path)
         path.with_name(f"{path.name}.zip").unlink(missing_ok=True)
+    shutil.rmtree(start)
     kind = "killed (SIGKILL)" if how == "kill" else "disk full (ENOSPC)"
     return Fault(f"{act}, {kind}", injected, survived, "before or after, nothing between; repeated, it is completed")
 
