@@ -41,6 +41,12 @@ SAMPLE_FROM: Final = date(2025, 6, 1)
 SAMPLE_TO: Final = date(2026, 6, 30)
 HOME_KNOWN_AT: Final = datetime(2026, 7, 1, tzinfo=UTC)
 MOMENT: Final = "%Y-%m-%dT%H:%M:%SZ"
+REDISTRIBUTABLE: Final = """# Captured files under these licences go into evidence bundles; of others the digest.
+redistributable = [
+  "CC-BY-4.0", "ECB, reuse with attribution", "MIT", "OpenRouter models list, as archived by MIT projects",
+  "as on each row",
+]
+"""
 UTC_MOMENT: Final = pl.Datetime("us", "UTC")
 
 SAMPLE_SOURCES: Final = ("genai-prices", "litellm", "models.dev", "openrouter-models")
@@ -530,7 +536,7 @@ def write_home(home: Path, tables: Sequence[Own], registry: bytes, links: bytes 
         (home / "links.csv").write_bytes(links)
     (home / "home.toml").write_bytes(
         "# This home is an archive: fixings are recomputed as known at this moment, unless the command line says"
-        f" otherwise.\nknown_at = {moment}\n".encode()
+        f" otherwise.\nknown_at = {moment}\n\n{REDISTRIBUTABLE}".encode()
     )
 
 

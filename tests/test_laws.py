@@ -74,7 +74,11 @@ ORDER = (
     "ledger",
     "home",
     "publication",
+    "errata",
+    "containers",
+    "bundles",
     "report",
+    "desk",
     "cli",
 )
 PURE = ORDER[: ORDER.index("capture")]

@@ -264,7 +264,7 @@ def test_entries_of_an_index_are_those_of_its_workloads_and_components_too() -> 
 
 
 def test_the_ledger_of_a_home_is_counted(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
-    publish(home, "anthropic-output", [date(2026, 6, 25)], at=datetime(2026, 7, 2, tzinfo=UTC), key=None)
+    publish(home, ["anthropic-output"], days=[date(2026, 6, 25)], at=datetime(2026, 7, 2, tzinfo=UTC), key=None)
     assert main(["methodology", "principles", "anthropic-output", "--home", str(home.path)]) == 0
     assert "On record: publication 1. |" in capsys.readouterr().out
     assert main(["methodology", "principles", "tix", "--home", str(home.path)]) == 0

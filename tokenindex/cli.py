@@ -81,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     _add_commands(commands, shared, homed, timed)
+    _add_publication(commands, shared, homed)
     _add_methodology(commands, homed, timed)
     return parser
 
@@ -143,9 +144,16 @@ def _add_commands(
     made.add_argument("--date", required=True, type=_date)
     made.add_argument("--constituent", help="show the observations of one constituent")
 
-    made = command("verify", _verify, "Repeat a record from its captures and its document.", homed)
-    made.add_argument("record", type=Path)
-    made.add_argument("--digest", help="the published digest, or the first digits of it")
+    made = command(
+        "verify", _verify, "Repeat a record, or all of an evidence bundle, from captures and documents.", homed
+    )
+    made.add_argument("record", type=Path, help="a record, or an evidence bundle: that needs no home")
+    made.add_argument("--digest", help="of a record: the published digest, or the first digits of it")
+    made.add_argument("--key", metavar="ID", help="of a bundle: the first key of the ledger, as its owner published it")
+    made.add_argument("--head", metavar="DIGEST", help="of a bundle: an entry that its ledger must hold")
+    made.add_argument(
+        "--anchor", type=Path, action="append", default=[], metavar="FILE", help="of a bundle: kept elsewhere"
+    )
 
     made = command("unmapped", _unmapped, "List what the registry does not know, by volume.", homed)
     kind = made.add_mutually_exclusive_group()
@@ -165,6 +173,114 @@ def _add_commands(
     command("adapters", _adapters, "List the adapters: what each reads and gives.", shared)
 
     made = command("tables", _tables, "Describe the tables: columns, types, units, meanings.", shared)
+
+
+def _add_publication(commands: Any, shared: argparse.ArgumentParser, homed: argparse.ArgumentParser) -> None:
+    """Add what the publisher does: each command is a function of `tokenindex.desk`."""
+
+    def command(name: str, run: Callable[..., Answer], text: str, of: Any = commands) -> argparse.ArgumentParser:
+        made: argparse.ArgumentParser = of.add_parser(name, parents=[homed], help=text, description=text)
+        made.set_defaults(run=run)
+        made.add_argument("--at", type=_moment, metavar="WHEN", help="the moment of the act (without it: now)")
+        return made
+
+    def signing(made: argparse.ArgumentParser) -> None:
+        made.add_argument("--key", type=Path, metavar="FILE", help="the private key, if the ledger is signed")
+
+    def approved(made: argparse.ArgumentParser) -> None:
+        made.add_argument("--reason", required=True, help="why")
+        made.add_argument("--approved-by", action="append", default=[], metavar="NAME", help="once for each person")
+
+    made = command("publish", _at_desk("publish"), "Publish the fixing of a date, once: record, ledger, signature.")
+    made.add_argument("index", nargs="+")
+    days = made.add_mutually_exclusive_group(required=True)
+    days.add_argument("--date", type=_date)
+    days.add_argument("--from", type=_date, dest="start")
+    made.add_argument("--to", type=_date, dest="end", help="with --from: every fixing date up to it")
+    made.add_argument("--vintage", default="final", help="a vintage of the document (without it: final)")
+    signing(made)
+
+    made = command(
+        "restate", _at_desk("restate"), "Determine a published fixing again and put the new figure on record."
+    )
+    made.add_argument("index")
+    made.add_argument("--date", required=True, type=_date)
+    made.add_argument("--known-at", type=_moment, metavar="WHEN", help="what was known then counts (without it: --at)")
+    approved(made)
+    signing(made)
+
+    made = command("cease", _at_desk("cease"), "Put on record that no later date of an index is published.")
+    made.add_argument("index")
+    made.add_argument("--last", required=True, type=_date, help="the last fixing date")
+    approved(made)
+    signing(made)
+
+    made = command("show", _at_desk("show"), "Show a past fixing: as published, as corrected, or as known at a moment.")
+    made.add_argument("index")
+    made.add_argument("--date", required=True, type=_date)
+    made.add_argument(
+        "--as-of",
+        type=_as_of,
+        default="official",
+        metavar="WHAT",
+        help="first (as first published), official, corrected, or a moment: recomputed with what was known then",
+    )
+    made.add_argument("--version", help="recompute by this version of the document")
+
+    made = command(
+        "ledger", _at_desk("ledger"), "Check the ledger with its signatures and records; list its last entries."
+    )
+    made.add_argument("--last", type=int, default=10, metavar="N", help="how many entries are listed")
+    made.add_argument(
+        "--anchor", type=Path, action="append", default=[], metavar="FILE", help="an anchor kept elsewhere"
+    )
+
+    command("anchor", _at_desk("anchor"), "Write down the head of the ledger, for any timestamping service.")
+    command("errata", _at_desk("errata"), "Determine every published fixing again and list the differences by cause.")
+
+    made = command("bundle", _at_desk("bundle"), "Write the evidence of published fixings into one file.")
+    made.add_argument("file", type=Path)
+    made.add_argument("--index", action="append", default=[], help="once for each index (without it: all)")
+    made.add_argument("--from", type=_date, dest="start")
+    made.add_argument("--to", type=_date, dest="end")
+    signing(made)
+
+    keys = commands.add_parser("key", help="Make a key, or put one on record.").add_subparsers(
+        dest="verb", required=True, metavar="VERB"
+    )
+    text = "Write a new private key into a file."
+    made = keys.add_parser("new", parents=[shared], help=text, description=text)
+    made.set_defaults(run=_new_key)
+    made.add_argument("file", type=Path)
+    made = command("introduce", _at_desk("introduce_key"), "Put a public key on record: it signs from then on.", keys)
+    made.add_argument("file", type=Path, help="the private key that is introduced; its public part goes on record")
+    made.add_argument("--valid-to", type=_moment, metavar="WHEN", help="after that it signs nothing but its successor")
+    signing(made)
+
+
+def _at_desk(name: str) -> Callable[[argparse.Namespace], Answer]:
+    """Return a command of the publisher, which needs a home of one's own."""
+
+    def run(options: argparse.Namespace) -> Answer:
+        from . import desk
+
+        if getattr(options, "start", None) and not options.end and name == "publish":
+            raise DeterminationError("--from without --to", expected="the last fixing date as well")
+        answer: Answer = getattr(desk, name)(options, _own_home(options), _progress)
+        _progress("")
+        return answer
+
+    return run
+
+
+def _new_key(options: argparse.Namespace) -> Answer:
+    from .desk import new_key
+
+    return new_key(options)
+
+
+def _as_of(text: str) -> str | datetime:
+    return text if text in ("first", "official", "corrected") else _moment(text)
 
 
 def _add_methodology(commands: Any, homed: argparse.ArgumentParser, timed: argparse.ArgumentParser) -> None:
@@ -512,8 +628,12 @@ def _verify(options: argparse.Namespace) -> Answer:
 
     if not options.record.is_file():
         raise InputDataError("there is no such file", where=str(options.record), expected="a record")
+    steps: list[Any] = []
+    with options.record.open("rb") as file:
+        is_bundle = file.read(4) == b"PK\3\4"
+    if is_bundle:
+        return _verified_bundle(options, steps)
     home = _home(options)
-    steps = []
     try:
         for step in verify(options.record.read_bytes(), evidence=home.evidence(), expected_sha256=options.digest):
             steps.append(step)
@@ -522,6 +642,17 @@ def _verify(options: argparse.Namespace) -> Answer:
         raise
     lines = [*map(str, steps), "verified: the record was reproduced bit for bit"]
     return "\n".join(lines), {"verified": True, "steps": [vars(s) for s in steps]}
+
+
+def _verified_bundle(options: argparse.Namespace, steps: list[Any]) -> Answer:
+    from .desk import verified_bundle
+
+    try:
+        return verified_bundle(options, _progress, steps.append)
+    except TokenIndexError:
+        _progress("")
+        _talk("\n".join(map(str, steps)))  # how far it went
+        raise
 
 
 def _unmapped(options: argparse.Namespace) -> Answer:

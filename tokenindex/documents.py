@@ -87,6 +87,7 @@ def load(text: bytes, *, where: str) -> Methodology:
             sha256=hashlib.sha256(text).hexdigest(),
             meaning=hashlib.sha256(meaning).hexdigest(),
             tables=types.MappingProxyType(document),
+            text=text,
         ),
         where=where,
     )

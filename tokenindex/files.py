@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from .errors import AdapterError, LedgerError
 
@@ -31,6 +32,28 @@ class Files(Protocol):
 
     def remove(self, name: str) -> None:
         """Take a file away. For copies, and for what may be forgotten after the years of retention."""
+
+
+def new_file(path: Path, write: Callable[[IO[bytes]], object]) -> bool:
+    """Make a file of a disk, whole and flushed or not at all; return False if there is one already.
+
+    `write` gets the file opened and empty, to write and to read. It is a temporary that gets its name by a link, which the
+    system refuses if the name is taken.
+    """
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        with temporary.open("w+b") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    _flush(path.parent)
+    return True
 
 
 def kept(files: Files, name: str, content: bytes) -> bool:
@@ -66,28 +89,12 @@ class LocalFiles:
             return None
 
     def create(self, name: str, content: bytes) -> bool:
-        """Make a file and return True, or False if there is one already.
-
-        A flushed temporary gets a second name by a link, which the system refuses if that name is taken.
-        """
+        """Make a file and return True, or False if there is one already."""
         path = self._at(name)
         if path.exists():
             return False
         _folder(path.parent)
-        temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
-        try:
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            try:
-                os.link(temporary, path)
-            except FileExistsError:
-                return False
-        finally:
-            temporary.unlink(missing_ok=True)
-        _flush(path.parent)
-        return True
+        return new_file(path, lambda file: file.write(content))
 
     def names(self, folder: str) -> list[str]:
         """Return the names of all files below a folder, sorted; temporaries are left out."""

@@ -11,6 +11,7 @@ digest, and the lists only grow.
     HOME/registry.csv       the registry in use; HOME/registries/ holds every one that a record names
     HOME/links.csv          links between models, for the administrator; a home need not have them
     HOME/methodology/       documents besides those that tokenindex ships
+    HOME/documents/         the documents that something was published by, by digest
     HOME/records/INDEX/     records, by date and digest
     HOME/ledger/NUMBER.json what was published, a chain; HOME/signatures/, HOME/keys/ and HOME/anchors/ belong to it
 
@@ -48,6 +49,19 @@ from .tables import LINKS
 from .verification import Evidence, merge
 
 FACTS: Final = ("sha256", "name", "adapter", "source", "seen_at", "known_at", "licence", "reference")
+SETTINGS: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
+    "known_at": (lambda s: isinstance(s, datetime) and s.tzinfo is not None, "a moment with zone"),
+    "redistributable": (
+        lambda s: isinstance(s, list) and all(isinstance(t, str) for t in s),
+        "the licences under which captured files may be passed on, as the list of captures names them",
+    ),
+}
+"""Of each setting in ``home.toml``: what it may be."""
+SETTINGS_EXAMPLE: Final = """# Settings of this tokenindex home.
+
+# Captured files under these licences go into evidence bundles; of others the bundle holds the digest alone.
+redistributable = ["Apache-2.0", "CC-BY-4.0", "CC0-1.0", "MIT"]
+"""
 Progress = Callable[[str], None]
 
 
@@ -112,7 +126,7 @@ class Home:
         home, sample = cls(files_at(place)), LocalFiles(shipped("sample_data"))
         new = {name: sample.read(name) or b"" for name in ("registry.csv", "links.csv")}
         # home.toml makes it a home: it comes last
-        new |= {"sources.toml": EXAMPLE.encode(), "home.toml": b"# Settings of this tokenindex home.\n"}
+        new |= {"sources.toml": EXAMPLE.encode(), "home.toml": SETTINGS_EXAMPLE.encode()}
         there = home.files.names("")
         if "home.toml" in there or set(there) - set(new):
             raise LedgerError(f"{place} is not empty", remedy="name a folder that does not exist yet")
@@ -132,17 +146,29 @@ class Home:
         return f"{self.files}/{name}"
 
     @cached_property
-    def known_at(self) -> datetime | None:
-        """The moment from which an archive is looked at; None for a home that grows day by day."""
+    def settings(self) -> dict[str, Any]:
+        """What stands in ``home.toml``.
+
+        Raises
+        ------
+        InputDataError
+            If a setting is unknown or not what it must be.
+        """
         where = self.where("home.toml")
         try:
-            settings = tomllib.loads((self.files.read("home.toml") or b"").decode())
+            found = tomllib.loads((self.files.read("home.toml") or b"").decode())
         except ValueError as wrong:
             raise InputDataError(str(wrong), where=where, expected="a TOML file in UTF-8") from None
-        moment = settings.pop("known_at", None)
-        if settings or (moment is not None and (not isinstance(moment, datetime) or moment.tzinfo is None)):
-            found = f"unknown or wrong settings {sorted(settings) or moment}"
-            raise InputDataError(found, where=where, expected="known_at = a moment with zone")
+        for name, setting in found.items():
+            right, expected = SETTINGS.get(name, (lambda _: False, "only " + ", ".join(SETTINGS)))
+            if not right(setting):
+                raise InputDataError(f"unknown or wrong setting {name} = {setting!r}", where=where, expected=expected)
+        return found
+
+    @cached_property
+    def known_at(self) -> datetime | None:
+        """The moment from which an archive is looked at; None for a home that grows day by day."""
+        moment = self.settings.get("known_at")
         return moment.astimezone(UTC) if moment else None
 
     def sources(self) -> dict[str, Source]:
@@ -288,6 +314,15 @@ class Home:
         """The registry in use."""
         return read_registry(self._registry_bytes(), where=self.where("registry.csv"))
 
+    def registry_bytes(self, digest: str) -> bytes | None:
+        """Return the file of the registry with a digest, or None if this home does not hold it."""
+        if not re.fullmatch("[0-9a-f]{64}", digest):
+            return None
+        for content in (self.files.read(f"registries/{digest}.csv"), self.files.read("registry.csv")):
+            if content is not None and registry_digest(read_registry(content, where="a registry")) == digest:
+                return content
+        return None
+
     def _registry_bytes(self) -> bytes:
         content = self.files.read("registry.csv")
         if content is None:
@@ -333,14 +368,25 @@ class Home:
 
     def evidence(self) -> Evidence:
         """Return where verification finds the captures, documents and registries of this home."""
-        known = {m.sha256: m for m in self.documents()}
-        return Evidence(self.content, known.get, self._registry, self.methodology, self.capture)
+        return Evidence(self.content, self.document, self._registry, self.methodology, self.capture)
+
+    def keep_document(self, methodology: Methodology) -> None:
+        """Store a document under its digest: what was published stays reproducible when documents are edited."""
+        kept(self.files, f"documents/{methodology.sha256}.toml", methodology.text)
+
+    @cached_property
+    def _by_digest(self) -> dict[str, Methodology]:
+        return {m.sha256: m for m in self.documents()}
+
+    def document(self, sha256: str) -> Methodology | None:
+        """Return the document with a digest: one in use, or one that was stored when it was published by."""
+        known = self._by_digest
+        content = self.files.read(f"documents/{sha256}.toml") if re.fullmatch("[0-9a-f]{64}", sha256) else None
+        return known.get(sha256) or (load(content, where=f"documents/{sha256}.toml") if content else None)
 
     def _registry(self, digest: str) -> pl.DataFrame | None:
-        name = f"registries/{digest}.csv"
-        content = self.files.read(name) if re.fullmatch("[0-9a-f]{64}", digest) else None
-        frame = read_registry(content, where=self.where(name)) if content is not None else self.registry
-        return frame if registry_digest(frame) == digest else None
+        content = self.registry_bytes(digest)
+        return None if content is None else read_registry(content, where=f"registries/{digest}.csv")
 
     def __repr__(self) -> str:
         return f"<Home {self.files} with {len(self.looks.entries())} captures>"

@@ -16,7 +16,7 @@ Kinds of entries, each with a ``body``:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, Final
@@ -24,7 +24,7 @@ from typing import Any, Final
 from .chains import Entry
 from .errors import LedgerError
 from .records import FIGURES, moment_text
-from .signing import key_id
+from .signing import key_id, signed
 
 NAME: Final = "ledger"
 _FIGURE: Final = ("index", "fixing_date", "vintage", "version", "methodology", "record", "captures", "fixing")
@@ -173,23 +173,22 @@ class Ledger:
                 remedy="introduce a new one: tokenindex key",
             )
 
+    def refuse_publication(self, index: str, day: date | str, vintage: str, *, where: str) -> None:
+        """Raise LedgerError if a date may not be published: it is already, or the index has ceased."""
+        ended = self.ceased.get(index)
+        if ended is not None and str(day) > ended:
+            raise LedgerError(f"{index} ceased after {ended}", where=where, expected=f"no figure of {day}")
+        for there in self.figures.get((index, str(day)), []):
+            if there.fields["body"]["vintage"] in (vintage, "final"):
+                found = f"{index} of {day} is published already, in entry {there.number}"
+                raise LedgerError(found, where=where, remedy="to change it: tokenindex restate")
+
     def _refuse_figure(self, kind: str, body: Mapping[str, Any], *, where: str) -> None:
         index, day = body["index"], body["fixing_date"]
-        official = self.official(index, day)
-        ended = self.ceased.get(index)
-        if ended is not None and day > ended:
-            raise LedgerError(f"{index} ceased after {ended}", where=where, expected=f"no figure of {day}")
         if kind == "publication":
-            there = [e for e in self.figures.get((index, day), []) if e.fields["body"]["vintage"] == body["vintage"]]
-            if there or (official and official.fields["body"]["vintage"] == "final"):
-                number = (there[0] if there else official or there[0]).number
-                raise LedgerError(
-                    f"{index} of {day} is published already, in entry {number}",
-                    where=where,
-                    remedy="to change it: tokenindex restate",
-                )
+            self.refuse_publication(index, day, body["vintage"], where=where)
             return
-        replaced = official if kind == "restatement" else self.corrected(index, day)
+        replaced = self.official(index, day) if kind == "restatement" else self.corrected(index, day)
         if replaced is None or replaced.number != body["supersedes"]:
             expected = f"{replaced.number}" if replaced else "a figure that is published"
             raise LedgerError(f"it replaces entry {body['supersedes']}", where=where, expected=expected)
@@ -197,6 +196,51 @@ class Ledger:
     def __repr__(self) -> str:
         head = f", head {self.last.sha256[:16]}" if self.last else ""
         return f"<Ledger of {len(self.entries)} entries{head}>"
+
+
+def check_signatures(ledger: Ledger, read: Callable[[str], bytes | None]) -> dict[str, str]:
+    """Return the public keys by id, in the order in which they signed, if every entry has its signature.
+
+    `read` gives the file ``signatures/DIGEST.sig``, or None. Entries before the first key are not signed.
+
+    Raises
+    ------
+    LedgerError
+        Naming the first entry whose signature is missing or wrong.
+    """
+    keys: dict[str, str] = {}
+    for entry in ledger.entries:
+        fields = entry.fields
+        if fields["kind"] == "key":
+            keys[key_id(fields["body"]["public_key"])] = fields["body"]["public_key"]
+        if fields["key"] is not None:
+            name = f"signatures/{entry.sha256}.sig"
+            check_signature(read(name), keys[fields["key"]], entry.content, of=f"ledger entry {entry.number}")
+    return keys
+
+
+def check_signature(signature: bytes | None, public: str, content: bytes, *, of: str) -> None:
+    """Raise LedgerError unless `signature` is that of `content` by the key `public`."""
+    if signature is None or not signed(public, content, signature):
+        found = "there is no signature" if signature is None else "the signature is another"
+        raise LedgerError(found, where=of, expected=f"one by the key {key_id(public)}")
+
+
+def check_anchor(ledger: Ledger, content: bytes, *, where: str) -> None:
+    """Raise LedgerError unless the ledger holds the entry of an anchor, one line as `tokenindex anchor` writes it."""
+    try:
+        first, second, number, digest, at = content.decode("ascii").removesuffix("\n").split(" ")
+        place = int(number) if (first, second) == ("tokenindex", "ledger") else 0
+    except ValueError:
+        place = 0
+    if place < 1:
+        raise LedgerError("this is no anchor", where=where, expected="tokenindex ledger NUMBER DIGEST MOMENT")
+    if place > len(ledger.entries):
+        found = f"the ledger ends with entry {len(ledger.entries)}: it was cut short, or an older one is shown"
+        raise LedgerError(found, where=where, expected=f"entry {place}, {digest}")
+    entry = ledger.entries[place - 1]
+    if (entry.sha256, entry.fields["at"]) != (digest, at):
+        raise LedgerError(f"entry {place} hashes to {entry.sha256}", where=where, expected=digest)
 
 
 def figures(fixing: Mapping[str, Any]) -> dict[str, Any]:

@@ -185,6 +185,8 @@ class Methodology:
     meaning: str
     """SHA-256 of the parsed content: a changed comment leaves it as it is."""
     tables: Mapping[str, Any] = field(repr=False, compare=False)
+    text: bytes = field(repr=False, compare=False)
+    """The bytes of the document."""
     component: str = ""
     variant: str = ""
 

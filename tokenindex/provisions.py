@@ -49,9 +49,9 @@ ITEMS: Final = (
             "each spelling of a source stands for, and whose digest is in every record; and in the decision to look "
             "at a published figure again.",
             "Evaluation afterwards: a record names every captured file that a fixing rests on, those of judgments "
-            "among them, and holds the figure without judgments beside the published one. The ledger of a home keeps "
-            "each judgment with its reason, its two people and both figures, and each restatement with its reason "
-            "and approvers.",
+            "among them, and holds the figure without judgments beside the published one. `tokenindex errata` lists "
+            "both for every published figure. The ledger of a home keeps each judgment with its reason, its two "
+            "people and both figures, and each restatement with its reason and approvers.",
         ),
         ("judgment", "restatement"),
         (
@@ -68,8 +68,8 @@ ITEMS: Final = (
             "may price in other ways. The calendar of this version ends on {calendar.closes}: for later dates "
             "another version is needed.",
             "A change of the method is a new version of the document with a later date in force; a version in force "
-            "is not changed. A cessation is an entry of the ledger with the last fixing date, the reason and the "
-            "approvers: nothing is published for a later date.",
+            "is not changed. A cessation (`tokenindex cease`) is an entry of the ledger with the last fixing date, "
+            "the reason and the approvers: nothing is published for a later date.",
         ),
         (),
         ("the procedure for changes and cessation (Article 28(1))",),
@@ -153,7 +153,8 @@ ITEMS: Final = (
         (
             "A captured file is never changed: what a source corrects is a new capture, known from when it was "
             "captured. A determination is repeated from the captures known at a named moment; what then becomes of a "
-            "figure that differs, the document decides.",
+            "figure that differs (`tokenindex restate`), the document decides. `tokenindex errata` determines every "
+            "published figure again and lists the differences by cause.",
         ),
         ("restatement", "publication"),
         ("how users are told of a restatement or a correction",),
@@ -255,9 +256,9 @@ ITEMS: Final = (
         "Delegated Regulation, Article 1(4)",
         "Steps of the evaluation of discretion afterwards, and who is responsible for it",
         (
-            "- the judgments of a date are read from the ledger, each with its reason and the figures with and "
-            "without it\n- the captured file of each is found by the digest that its entry names\n- the fixing is "
-            "repeated by `tokenindex verify`",
+            "- the judgments of a date are read from the ledger (`tokenindex ledger`), each with its reason and the "
+            "figures with and without it\n- the captured file of each is found by the digest that its entry names\n- "
+            "the fixing is repeated by `tokenindex verify`",
         ),
         (),
         ("the positions of those who evaluate",),
@@ -335,8 +336,9 @@ PRINCIPLES: Final = (
     ),
     Principle(
         "Internal Oversight",
-        "What oversight needs is kept: judgments with the figures with and without them, contingencies, restatements; "
-        "`tokenindex methodology impact` for a proposed change.",
+        "What oversight needs is kept: judgments with the figures with and without them, contingencies, restatements. "
+        "`tokenindex errata` repeats every published figure, and `tokenindex methodology impact` tries a proposed "
+        "change.",
         "an oversight function, its members, terms of reference and minutes",
         ("judgment",),
     ),
@@ -363,7 +365,8 @@ PRINCIPLES: Final = (
     Principle(
         "Transparency of Benchmark Determinations",
         "A record holds every report on a model of the index that was considered, used or not, with the reason, and "
-        "every weight; `tokenindex explain` shows it, with status, coverage and what moved the figure.",
+        "every weight; `tokenindex publish` stores it with the figure, and `tokenindex explain` shows it, with "
+        "status, coverage and what moved the figure.",
         "publication of the explanation with each determination",
         ("publication",),
     ),
@@ -390,8 +393,8 @@ PRINCIPLES: Final = (
     ),
     Principle(
         "Transition",
-        "A cessation is on record with its last fixing date, reason and approvers. Old and new versions can be "
-        "determined side by side over any history for which inputs are held.",
+        "A cessation (`tokenindex cease`) is on record with its last fixing date, reason and approvers. Old and new "
+        "versions can be determined side by side over any history for which inputs are held.",
         "transition policies, alternatives, and fallbacks in contracts",
         ("cessation",),
     ),
@@ -409,26 +412,31 @@ PRINCIPLES: Final = (
     ),
     Principle(
         "Complaints Procedures",
-        "A complaint about a figure can be settled by repeating it: `tokenindex verify` and `tokenindex explain` for "
-        "any date on record.",
+        "A complaint about a figure can be settled by repeating it: `tokenindex show` gives the figure as published "
+        "and as corrected, `tokenindex verify` and `tokenindex explain` repeat it; a restatement or a correction is "
+        "on record with its reason.",
         "the procedure, its publication, and the handling of complaints",
     ),
     Principle(
         "Audits",
         "An auditor repeats any published figure from the captured files, by digest and cell by cell, with "
-        "`tokenindex verify`, without trust in the machine that made it.",
+        "`tokenindex verify`, without trust in the machine that made it. `tokenindex bundle` writes the evidence "
+        "into one file that is verified without the home.",
         "appointment of an auditor, scope, frequency and reports",
     ),
     Principle(
         "Audit Trail",
         "Captures, registries, documents, records and the ledger are kept together and name each other by digest; an "
-        "entry that was changed, or removed from between others, is found. Judgments name the people and the reasons.",
+        "entry that was changed, or removed from between others, is found (`tokenindex ledger`), as is a ledger that "
+        "was cut short by whoever holds an anchor of it (`tokenindex anchor`). Judgments name the people and the "
+        "reasons.",
         "how long it is kept, and copies of it elsewhere; identities behind names",
         KINDS,
     ),
     Principle(
         "Cooperation with Regulatory Authorities",
-        "All of the above can be handed over as files and checked without the administrator.",
+        "The evidence of published figures can be handed over as one file (`tokenindex bundle`) and checked without "
+        "the administrator; captured files that may not be passed on are named by their digests.",
         "cooperation, and access to documents and people",
     ),
 )

@@ -29,15 +29,15 @@ from .tables import JUDGMENTS
 
 def publish(
     home: Home,
-    index: str,
-    days: Sequence[date],
+    indices: Sequence[str],
     *,
+    days: Sequence[date],
     at: datetime,
     key: bytes | None,
     vintage: str = "final",
     progress: Progress = lambda _: None,
 ) -> list[Entry]:
-    """Publish the fixings of `days`, in their order, and return their entries of the ledger.
+    """Publish the fixings of some indices on `days`, and return their entries of the ledger, in their order.
 
     Each is determined as known at the moment that the document names for the vintage (in a home that is an archive: at the
     moment of the archive). Its record is stored; a fixing below the first rung of the waterfall and each judgment that
@@ -46,7 +46,7 @@ def publish(
     Parameters
     ----------
     home : Home
-    index : str
+    indices : sequence of str
         Such as ``tix`` or ``tix.output``.
     days : sequence of date
         Fixing dates.
@@ -64,16 +64,21 @@ def publish(
     DeterminationError
         If a date is not a fixing date, or `at` is too early for it.
     """
-    published = []
-    for methodology, dates, known_at in _batches(home, index, sorted(set(days)), vintage=vintage):
+    batches = [
+        batch for index in dict.fromkeys(indices) for batch in _batches(home, index, sorted(set(days)), vintage=vintage)
+    ]
+    for methodology, dates, known_at in batches:
         _refuse_early(methodology, dates, at=at, vintage=vintage, known_at=known_at)
         for day in dates:
-            _refuse_published(home, index, day, vintage)
-        inputs = home.inputs(progress=progress)
+            home.ledger().refuse_publication(methodology.index, day, vintage, where=str(home.files))
+    inputs = home.inputs(progress=progress)
+    captures = home.captures()
+    published = []
+    for methodology, dates, known_at in batches:
         found = determine(methodology, inputs, dates=dates, known_at=known_at)
-        captures = home.captures()
+        home.keep_document(methodology)
         for number, day in enumerate(dates, start=1):
-            progress(f"publishing {number} of {len(dates)}: {index} {day}")
+            progress(f"publishing {number} of {len(dates)}: {methodology.index} {day}")
             made = record(found, day, inputs=inputs, captures=captures)
             home.save(made)
             _enter_before(home, found, day, made, inputs=inputs, at=at, key=key)
@@ -257,17 +262,6 @@ def _refuse_early(
         )
 
 
-def _refuse_published(home: Home, index: str, day: date, vintage: str) -> None:
-    for entry in home.ledger().figures.get((index, str(day)), []):
-        there = entry.fields["body"]["vintage"]
-        if there in (vintage, "final"):
-            raise LedgerError(
-                f"{index} of {day} is published already, in entry {entry.number}",
-                where=str(home.files),
-                remedy="to change it: tokenindex restate",
-            )
-
-
 def _refuse_alone(methodology: Methodology, reason: str, approved_by: Sequence[str]) -> None:
     needed = methodology.restatement.approvers
     if not reason.strip():
@@ -278,9 +272,9 @@ def _refuse_alone(methodology: Methodology, reason: str, approved_by: Sequence[s
 
 def _document_of(home: Home, entry: Entry) -> Methodology:
     body = entry.fields["body"]
-    for known in home.documents():
-        if known.sha256 == body["methodology"]:
-            return known.named(body["index"])
+    known = home.document(body["methodology"])
+    if known:
+        return known.named(body["index"])
     raise LedgerError(f"no document hashes to {body['methodology']}", expected=f"{body['index']} {body['version']}")
 
 
@@ -361,12 +355,12 @@ def _dependants(home: Home, found: Determination, later: Sequence[date]) -> Iter
     index = found.methodology.index
     for day in later:
         entry = home.ledger().official(index, day)
-        fixing = table_of_fixing(found, day)
+        fixing = fixing_figures(found, day)
         if entry and entry.fields["body"]["fixing"] != fixing:
             yield {"index": index, "fixing_date": str(day), "before": entry.fields["body"]["fixing"], "after": fixing}
 
 
-def table_of_fixing(found: Determination, day: date) -> dict[str, Any]:
+def fixing_figures(found: Determination, day: date) -> dict[str, Any]:
     """Return the figures of a fixing as a record writes them."""
     row = found.fixings.filter(pl.col("fixing_date") == day)
     cells = row.select(pl.col("status", "currency"), *(pl.col(name).cast(pl.String) for name in ("price", "level")))

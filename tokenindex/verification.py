@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -70,18 +70,18 @@ def verify(content: bytes, *, evidence: Evidence, expected_sha256: str | None = 
     yield Step(1, "canonical form", f"{len(content):,} bytes of RFC 8785 JSON, {held['record']}")
     digest = Record(content).sha256
     if expected_sha256 is not None and not (expected_sha256 and digest.startswith(expected_sha256.lower())):
-        raise _difference(2, f"the digest is {digest}", expected=repr(expected_sha256))
+        raise difference(2, f"the digest is {digest}", expected=repr(expected_sha256))
     yield Step(2, "digest", digest + (" (none was given to compare with)" if expected_sha256 is None else ""))
     captured = _captures(held, evidence)
     yield Step(3, "captures", f"{len(captured)} files hash to the digests of the record")
     methodology, registry = _document(held, evidence)
     yield Step(4, "methodology and registry", f"{methodology!r}, registry {held['registry'][:12]}")
     yield Step(5, "software", _software(held))
-    with _refused(6):
+    with refused(6):
         inputs = merge([adapter(c.adapter).parse(bytes_, c) for c, bytes_ in captured], registry)
     yield Step(6, "parsing", repr(inputs))
     day, known = date.fromisoformat(held["fixing_date"]), held["known_at"]
-    with _refused(7):
+    with refused(7):
         again = determine(methodology, inputs, dates=[day], known_at=None if known == "cut-off" else _moment(known))
     made = record(again, day, inputs=inputs, captures=[c for c, _ in captured]).document
     yield Step(7, "determination", repr(again))
@@ -93,6 +93,63 @@ def verify(content: bytes, *, evidence: Evidence, expected_sha256: str | None = 
     yield Step(9, "published figures", _published(made["fixing"]))
 
 
+def reproduce(records: Sequence[Record], *, evidence: Evidence) -> Iterator[Record]:
+    """Yield each record once it has been determined again and gave the same bytes.
+
+    Records of one document, registry and moment are determined together, from the captured files of all of them. One that
+    then differs is verified by itself, from its own files alone, and that decides.
+
+    Raises
+    ------
+    VerificationError
+        For the first record that does not reproduce, naming the first differing table, row and column.
+    """
+    parsed: dict[Capture, Parsed] = {}
+    inputs: dict[str, Inputs] = {}
+    groups: dict[tuple[str, ...], list[Record]] = {}
+    for one in records:
+        held = _canonical_form(one.content)
+        groups.setdefault(tuple(str(held[k]) for k in ("index", "methodology", "registry", "known_at")), []).append(one)
+    wanted: dict[str, set[Capture]] = {}
+    for one in records:
+        held = one.document
+        wanted.setdefault(held["registry"], set()).update(_capture(fact) for fact in held["captures"])
+    for captures in wanted.values():
+        for capture in sorted(captures - parsed.keys(), key=look):
+            with refused(6):
+                parsed[capture] = adapter(capture.adapter).parse(_content(capture, evidence), capture)
+    for group in groups.values():
+        yield from _reproduced(group, evidence=evidence, wanted=wanted, parsed=parsed, inputs=inputs)
+
+
+def _reproduced(
+    group: Sequence[Record],
+    *,
+    evidence: Evidence,
+    wanted: Mapping[str, set[Capture]],
+    parsed: Mapping[Capture, Parsed],
+    inputs: dict[str, Inputs],
+) -> Iterator[Record]:
+    """Yield the records of one document, registry and moment."""
+    held = group[0].document
+    methodology, registry = _document(held, evidence)
+    captures = sorted(wanted[held["registry"]], key=look)
+    if held["registry"] not in inputs:
+        inputs[held["registry"]] = merge([parsed[c] for c in captures], registry)
+    tables = inputs[held["registry"]]
+    dates = [date.fromisoformat(one.document["fixing_date"]) for one in group]
+    known = None if held["known_at"] == "cut-off" else _moment(held["known_at"])
+    with refused(7):
+        again = determine(methodology, tables, dates=dates, known_at=known)
+    for one, day in zip(group, dates, strict=True):
+        made = record(again, day, inputs=tables, captures=captures)
+        if made.content != one.content:
+            for _ in verify(one.content, evidence=evidence):
+                pass
+        yield one
+    tables.forget()
+
+
 def merge(parsed: list[Parsed], registry: pl.DataFrame) -> Inputs:
     """Return the input tables of several captures together."""
     if not parsed:
@@ -101,20 +158,21 @@ def merge(parsed: list[Parsed], registry: pl.DataFrame) -> Inputs:
     return Inputs(**{n: pl.concat([getattr(p, n) for p in parsed]) for n in names}, registry=registry)
 
 
-def _difference(step: int, found: str, *, expected: str = "", where: str = "") -> VerificationError:
+def difference(step: int, found: str, *, expected: str = "", where: str = "") -> VerificationError:
+    """Return the error that says in which step and where something is other than it must be."""
     place = f"step {step}" + (f", {where}" if where else "")
-    return VerificationError(found, expected=expected, where=place, remedy="the record does not hold")
+    return VerificationError(found, expected=expected, where=place, remedy="the evidence does not hold")
 
 
 @contextmanager
-def _refused(step: int) -> Iterator[None]:
+def refused(step: int) -> Iterator[None]:
     """Turn what the library refuses to do with the record into a difference of `step`."""
     try:
         yield
     except VerificationError:
         raise
     except TokenIndexError as wrong:
-        raise _difference(step, str(wrong)) from None
+        raise difference(step, str(wrong)) from None
 
 
 def _moment(text: str) -> datetime:
@@ -134,26 +192,26 @@ def _canonical_form(content: bytes) -> dict[str, Any]:
     try:
         held = json.loads(content)
     except (ValueError, RecursionError) as wrong:
-        raise _difference(1, f"the record is not JSON: {wrong}") from None
+        raise difference(1, f"the record is not JSON: {wrong}") from None
     if not isinstance(held, dict) or held.get("record") != FORMAT:
-        raise _difference(1, "this is not a record", expected=f"an object with record = {FORMAT!r}")
+        raise difference(1, "this is not a record", expected=f"an object with record = {FORMAT!r}")
     try:
         same = canonical(held) == content
     except (ValueError, RecursionError):
         same = False
     if not same:
-        raise _difference(1, "the bytes are not in canonical form", expected="RFC 8785 JSON")
+        raise difference(1, "the bytes are not in canonical form", expected="RFC 8785 JSON")
     known = {"index": str, "component": str, "fixing_date": str, "known_at": str, "registry": str, "captures": list}
     known |= {"methodology": dict, "software": dict, "fixing": dict, **dict.fromkeys(TABLES, dict)}
     for key, kind in known.items():
         if not isinstance(held.get(key), kind):
-            raise _difference(1, f"{key} is missing or not a {kind.__name__}", expected="a whole record")
+            raise difference(1, f"{key} is missing or not a {kind.__name__}", expected="a whole record")
     try:
         date.fromisoformat(held["fixing_date"])
         if held["known_at"] != "cut-off":
             _moment(held["known_at"])
     except ValueError as wrong:
-        raise _difference(1, str(wrong), expected="a date, and a moment in UTC or 'cut-off'") from None
+        raise difference(1, str(wrong), expected="a date, and a moment in UTC or 'cut-off'") from None
     return held
 
 
@@ -161,7 +219,7 @@ def _captures(held: dict[str, Any], evidence: Evidence) -> list[tuple[Capture, b
     captures = [_capture(fact) for fact in held["captures"]]
     order = [look(capture) for capture in captures]
     if order != sorted(set(order)):
-        raise _difference(3, "the captures are out of order or stand twice", expected="each look once, in order")
+        raise difference(3, "the captures are out of order or stand twice", expected="each look once, in order")
     return [(capture, _content(capture, evidence)) for capture in captures]
 
 
@@ -172,7 +230,7 @@ def _capture(fact: Any) -> Capture:
         return Capture(**{**fact, **{key: _moment(fact[key]) for key in ("seen_at", "known_at")}})
     except (TypeError, AttributeError, ValueError) as wrong:
         found = f"a capture has wrong facts: {wrong}"
-        raise _difference(3, found, expected=", ".join(CAPTURE_FACTS)) from None
+        raise difference(3, found, expected=", ".join(CAPTURE_FACTS)) from None
 
 
 def _content(capture: Capture, evidence: Evidence) -> bytes:
@@ -186,12 +244,12 @@ def _content(capture: Capture, evidence: Evidence) -> bytes:
         )
     actual = hashlib.sha256(content).hexdigest()
     if actual != capture.sha256:
-        raise _difference(3, f"{capture.name} hashes to {actual}", expected=capture.sha256)
+        raise difference(3, f"{capture.name} hashes to {actual}", expected=capture.sha256)
     listed = evidence.facts(capture.sha256, capture)
     for name in CAPTURE_FACTS if listed else ():
         there, here = getattr(capture, name), getattr(listed, name)
         if there != here:
-            raise _difference(3, f"{name} is {there}", expected=str(here), where=f"capture {capture.sha256[:12]}")
+            raise difference(3, f"{name} is {there}", expected=str(here), where=f"capture {capture.sha256[:12]}")
     return content
 
 
@@ -200,16 +258,16 @@ def _document(held: dict[str, Any], evidence: Evidence) -> tuple[Methodology, pl
     methodology = evidence.methodology(digest)
     if methodology is None:
         wanted = f"{held['index']} {held.get('version')}"
-        raise _difference(4, f"no methodology document hashes to {digest}", expected=wanted)
-    with _refused(4):
+        raise difference(4, f"no methodology document hashes to {digest}", expected=wanted)
+    with refused(4):
         methodology = methodology.named(held["index"])
         in_force = evidence.in_force(held["index"], date.fromisoformat(held["fixing_date"]))
     if in_force.sha256 != digest:
         found = f"version {in_force.version} was in force, {in_force.sha256[:12]}"
-        raise _difference(4, found, expected=f"version {methodology.version}, {digest[:12]}")
+        raise difference(4, found, expected=f"version {methodology.version}, {digest[:12]}")
     registry = evidence.registry(held["registry"])
     if registry is None:
-        raise _difference(4, f"no registry has the digest {held['registry']}", expected="the registry of the fixing")
+        raise difference(4, f"no registry has the digest {held['registry']}", expected="the registry of the fixing")
     return methodology, registry
 
 
@@ -218,8 +276,8 @@ def _software(held: dict[str, Any]) -> str:
     versions = made.get("adapters")
     whole = sorted(made) == ["adapters", "tokenindex"] and isinstance(versions, dict) and versions.keys() == names
     if not whole or not all(isinstance(text, str) for text in (made["tokenindex"], *versions.values())):
-        raise _difference(5, "the software is not named", expected="versions of tokenindex and of the adapters used")
-    with _refused(5):
+        raise difference(5, "the software is not named", expected="versions of tokenindex and of the adapters used")
+    with refused(5):
         now = {name: adapter(name).version for name in versions}
     changed = [f"{name} {versions[name]} -> {now[name]}" for name in versions if versions[name] != now[name]]
     text = f"made by {made['tokenindex']}, verified by {__version__}; {len(versions)} adapters"
@@ -228,7 +286,7 @@ def _software(held: dict[str, Any]) -> str:
 
 def _compare_table(name: str, held: dict[str, Any], made: dict[str, Any]) -> None:
     if not _same(held.get("columns"), made["columns"]):
-        raise _difference(8, f"table {name} has the columns {held.get('columns')}", expected=str(made["columns"]))
+        raise difference(8, f"table {name} has the columns {held.get('columns')}", expected=str(made["columns"]))
     rows: list[Any] = held["rows"] if isinstance(held.get("rows"), list) else []
     absent: Any = object()
     for number, (there, here) in enumerate(zip_longest(rows, made["rows"], fillvalue=absent), start=1):
@@ -236,13 +294,13 @@ def _compare_table(name: str, held: dict[str, Any], made: dict[str, Any]) -> Non
             continue
         where = f"table {name}, row {number}"
         if here is absent:
-            raise _difference(8, "the row should not be there", expected=f"{number - 1} rows", where=where)
+            raise difference(8, "the row should not be there", expected=f"{number - 1} rows", where=where)
         if not isinstance(there, list) or len(there) != len(here):
             found = "is missing" if there is absent else "has another shape"
-            raise _difference(8, f"the row {found}", expected=str(here), where=where)
+            raise difference(8, f"the row {found}", expected=str(here), where=where)
         k = next(k for k, (a, b) in enumerate(zip(there, here, strict=True)) if not _same(a, b))
         cell = f"{where}, column {made['columns'][k]}"
-        raise _difference(8, f"{there[k]!r} stands there", expected=repr(here[k]), where=cell)
+        raise difference(8, f"{there[k]!r} stands there", expected=repr(here[k]), where=cell)
 
 
 def _compare_figures(held: dict[str, Any], made: dict[str, Any]) -> None:
@@ -253,10 +311,10 @@ def _compare_figures(held: dict[str, Any], made: dict[str, Any]) -> None:
                 continue
             if name not in there or name not in here:
                 found = f"{name} is missing" if name in here else f"{name!r} should not be there"
-                raise _difference(9, found, expected=", ".join(here), where=where)
+                raise difference(9, found, expected=", ".join(here), where=where)
             if not _same(there[name], here[name]):
                 found = f"{name} is {str(there[name])[:200]!r}"
-                raise _difference(9, found, expected=repr(str(here[name])[:200]), where=where)
+                raise difference(9, found, expected=repr(str(here[name])[:200]), where=where)
 
 
 def _published(fixing: dict[str, Any]) -> str:
