@@ -161,6 +161,8 @@ def test_weights_that_move_and_models_that_enter_and_leave() -> None:
         assert (abs(Fraction(row["largest_move"])), row["moved_on"]) == (largest, first if largest else None)
         counts = tuple(sum((day, name) in side for day in JUNE) for side in weights)
         assert (row["old_dates"], row["new_dates"]) == counts
+    sizes = [(-abs(size), name) for name, size in found.constituents.select("constituent", "largest_move").rows()]
+    assert sizes == sorted(sizes)
     back = impact(new, shipped_version(), INPUTS, dates=JUNE, known_at=HOME.known_at)
     assert back.summary["entering"] == found.summary["leaving"]
 
@@ -170,6 +172,7 @@ def test_a_change_of_words_changes_nothing() -> None:
     assert found.summary["differ"] == 0
     assert not found.constituents.filter(pl.col("largest_move") != 0).height
     assert found.constituents["moved_on"].null_count() == len(found.constituents)
+    assert found.constituents["constituent"].is_sorted()
     assert found.contracts["touched"].to_list() == [False, False]
     assert "0 of 30 dates differ" in impact_text(found)
 
@@ -208,7 +211,7 @@ def test_where_there_is_no_figure_there_is_no_difference() -> None:
     rows = {row["fixing_date"]: row for row in found.dates.rows(named=True)}
     assert (rows[days[0]]["old_level"], rows[days[0]]["differs"]) == (None, False)
     assert (rows[JUNE[0]]["old_level"], rows[JUNE[0]]["new_level"], rows[JUNE[0]]["differs"]) == (1000, None, True)
-    assert rows[JUNE[0]]["level_change"] is None
+    assert (rows[JUNE[0]]["level_change"], rows[JUNE[0]]["weight_moved"]) == (None, None)
     before, between, after = found.contracts.rows(named=True)
     assert (before["touched"], before["difference"], before["old_price"]) == (None, None, None)
     assert (between["touched"], between["difference"], between["old_price"]) == (True, None, 1000)
