@@ -670,13 +670,13 @@ def test_a_wrong_guard_is_refused(old: bytes, new: bytes, words: list[str]) -> N
     assert all(word in str(caught.value) for word in words), str(caught.value)
 
 
-def test_a_document_with_guards_can_be_described(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_document_with_guards_can_be_said_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "guarded.toml"
     path.write_bytes(TIX)
-    assert main(["methodology", "describe", str(path)]) == 0
+    assert main(["methodology", "text", str(path)]) == 0
     out = capsys.readouterr().out
-    assert "unit_factor: Suspect a wrong unit" in out
-    assert "confirming_sources: 1" in out
+    assert "by a factor of about 100, 1,000, 10,000, 100,000 and 1,000,000 (within a share of 0.05)" in out
+    assert "Other sources that must show the price: 1," in out
 
 
 def test_guards_without_a_release_are_refused() -> None:

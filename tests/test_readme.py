@@ -74,6 +74,19 @@ def test_the_fetching_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert (found.source, found.licence, found.name[-13:]) == ("litellm", "MIT", "_litellm.json")
 
 
+def test_the_paperwork_commands_run(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    document = (ROOT / "methodology" / "tix" / "1.0.0.toml").read_text(encoding="utf-8")
+    (tmp_path / "new.toml").write_text(document.replace("vendor_cap = 0.25", "vendor_cap = 0.20"), encoding="utf-8")
+    papers = [c for c in commands() if " methodology " in c]
+    assert len(papers) == 2
+    for paper in papers:
+        assert main(shlex.split(paper)[1:]) == 0
+    assert "Contracts touched: JUN26, of 1." in capsys.readouterr().out
+
+
 def test_the_example_of_a_new_home_is_the_one_of_the_readme() -> None:
     (text,) = blocks("toml")
     shown = read_sources(text.encode(), where="README.md")

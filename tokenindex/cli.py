@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .errors import DeterminationError, InputDataError, LedgerError, TokenIndexError
-from .report import columns, explained, fixing_text, input_text, moved_text, reasons, short_row, succession_text, words
+from .report import columns, explained, fixing_text, input_text, moved_text, reasons, short_row, succession_text
 
 if TYPE_CHECKING:
     from .adapters import Parsed
@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_commands(commands, shared, homed, timed)
     _add_publication(commands, shared, homed)
-    _add_methodology(commands, homed)
+    _add_methodology(commands, homed, timed)
     return parser
 
 
@@ -283,17 +283,38 @@ def _as_of(text: str) -> str | datetime:
     return text if text in ("first", "official", "corrected") else _moment(text)
 
 
-def _add_methodology(commands: Any, homed: argparse.ArgumentParser) -> None:
-    made = commands.add_parser("methodology", help="Check, describe or compare methodology documents.")
+def _add_methodology(commands: Any, homed: argparse.ArgumentParser, timed: argparse.ArgumentParser) -> None:
+    made = commands.add_parser("methodology", help="Check, explain or compare methodology documents.")
     verbs = made.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, run, number, text in (
         ("check", _check, "*", "Load documents (without names: every known one) and print their digests."),
-        ("describe", _describe, 1, "Print a document as text, rule by rule."),
+        ("text", _text, 1, "Print the methodology for people, from the document; as JSON the document itself."),
+        ("statement", _statement, 1, "Print a draft of the benchmark statement (EU), with what is left to be stated."),
+        ("principles", _principles, 1, "Print what is evidenced of the 19 principles of IOSCO, and what is not."),
         ("diff", _diff, 2, "Print every key in which two documents differ."),
+        ("impact", _impact, 2, "Print what the second document would have changed, if it had applied all the time."),
     ):
-        verb = verbs.add_parser(name, parents=[homed], help=text, description=text)
+        verb = verbs.add_parser(name, parents=[timed if name == "impact" else homed], help=text, description=text)
         verb.set_defaults(run=run)
         verb.add_argument("documents", nargs=number, help="a TOML file, an index, or index@version")
+    verb.add_argument("--from", required=True, type=_date, dest="start")
+    verb.add_argument("--to", required=True, type=_date, dest="end")
+    verb.add_argument(
+        "--contract",
+        action="append",
+        type=_contract,
+        default=[],
+        dest="contracts",
+        metavar="NAME:FIRST:LAST",
+        help="a contract that settles on the mean of the fixings of these dates; several can be named",
+    )
+
+
+def _contract(text: str) -> tuple[str, date, date]:
+    parts = text.rsplit(":", 2)
+    if len(parts) < 3 or not parts[0]:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a contract: expected NAME:YYYY-MM-DD:YYYY-MM-DD")
+    return parts[0], _date(parts[1]), _date(parts[2])
 
 
 def _date(text: str) -> date:
@@ -769,29 +790,43 @@ def _check(options: argparse.Namespace) -> Answer:
     return columns(shown, rows), [dict(zip(shown, row, strict=True)) for row in rows]
 
 
-def _describe(options: argparse.Namespace) -> Answer:
-    from .documents import ORDER
-    from .rules import RULES
+def _text(options: argparse.Namespace) -> Answer:
+    from .paperwork import methodology_text
 
     (m,) = _documents(options)
-    lines = [f"{m.identity.name} ({m.index} {m.version})", f"document {m.sha256}", ""]
-    first = {
-        name: (inspect.getdoc(rule) or "").split("\n")[0] for slot in RULES.values() for name, rule in slot.items()
-    }
-    for section in (name for name in ORDER if name in m.tables):
-        lines.append(section)
-        entries = m.tables[section] if isinstance(m.tables[section], list) else [m.tables[section]]
-        for entry in entries:
-            rule = entry.get("rule")
-            if rule:
-                lines.append(f"  {rule}: {first[rule]}")
-            for key, found in entry.items():
-                if isinstance(found, list) and found and isinstance(found[0], dict):
-                    lines += [f"    {key}: " + ", ".join(f"{k} {words(v)}" for k, v in part.items()) for part in found]
-                elif key != "rule":
-                    lines.append(f"    {key}: {words(found)}")
-        lines.append("")
-    return "\n".join(lines).rstrip(), dict(m.tables)
+    return methodology_text(m), dict(m.tables)
+
+
+def _statement(options: argparse.Namespace) -> Answer:
+    from .paperwork import benchmark_statement, statement_rows
+
+    (m,) = _documents(options)
+    return benchmark_statement(m), statement_rows(m)
+
+
+def _principles(options: argparse.Namespace) -> Answer:
+    from .paperwork import counted, principle_rows, principles
+
+    (m,) = _documents(options)
+    entries = _home(options).ledger().entries if options.home else None
+    counts = None if entries is None else counted([e.fields for e in entries], index=m.identity.index)
+    return principles(m, counts=counts), principle_rows(counts=counts)
+
+
+def _impact(options: argparse.Namespace) -> Answer:
+    from .impact import Contract, impact
+    from .paperwork import impact_text
+
+    old, new = _documents(options)
+    home = _home(options)
+    dates = sorted({day for m in (old, new) for day in m.calendar.between(options.start, options.end)})
+    contracts = [Contract(*parts) for parts in options.contracts]
+    inputs = home.inputs(progress=_progress)
+    _progress(f"determining {len(dates)} dates by two versions of {new.index}")
+    found = impact(old, new, inputs, dates=dates, known_at=_known(options, home), contracts=contracts)
+    _progress("")
+    frames = {name: getattr(found, name).to_dicts() for name in ("dates", "constituents", "contracts")}
+    return impact_text(found), {"keys": _keys(found.keys), "summary": found.summary, **frames}
 
 
 def _diff(options: argparse.Namespace) -> Answer:
@@ -800,9 +835,14 @@ def _diff(options: argparse.Namespace) -> Answer:
     old, new = _documents(options)
     found = differences(old, new)
     same = "the documents mean the same" + ("" if old.sha256 == new.sha256 else ", in other words")
-    return columns(("key", "old", "new"), [list(row) for row in found]) if found else same, [
-        dict(zip(("key", "old", "new"), row, strict=True)) for row in found
-    ]
+    return columns(_KEYS, [list(row) for row in found]) if found else same, _keys(found)
+
+
+_KEYS = ("key", "old", "new")
+
+
+def _keys(found: Sequence[tuple[str, str, str]]) -> list[dict[str, str]]:
+    return [dict(zip(_KEYS, row, strict=True)) for row in found]
 
 
 if __name__ == "__main__":

@@ -243,11 +243,3 @@ def _observations_of(found: Determination, options: argparse.Namespace) -> list[
         columns(shown, rows),
         columns(facts, [["" if r[k] is None else str(r[k]) for k in facts] for r in elementary.iter_rows(named=True)]),
     ]
-
-
-def words(found: Any) -> str:
-    if isinstance(found, list):
-        return ", ".join(repr(x) if x == "" else str(x) for x in found) or "(none)"
-    if isinstance(found, dict):
-        return ", ".join(f"{k} {v}" for k, v in found.items()) or "(none)"
-    return str(found)
