@@ -229,7 +229,10 @@ def _entered(entries: list[Entry]) -> Answer:
 def _now(options: argparse.Namespace) -> datetime:
     """Return the moment of an act: what the command line says, or what the clock says."""
     said: datetime | None = options.at
-    return said or datetime.now(UTC)
+    now = datetime.now(UTC)
+    if said and said > now:
+        raise LedgerError(f"{said:%Y-%m-%d %H:%M}Z lies ahead", where="--at", expected=f"up to {now:%Y-%m-%d %H:%M}Z")
+    return said or now
 
 
 def _key(options: argparse.Namespace) -> bytes | None:
