@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -52,7 +55,7 @@ def test_the_own_figures_commands_run(tmp_path: Path, monkeypatch: pytest.Monkey
     header += "date_kind,known_at"
     row = "my-desk,acme,one,input,standard,,0,1.25,USD,per_1m_tokens,excluded,2026-06-26,declared,2026-06-26"
     (tmp_path / "prices.csv").write_text(f"{header}\n{row}\n", encoding="utf-8")
-    init, ingest = (c for c in commands() if "my-home" in c and " fetch " not in c)
+    init, ingest = (c for c in commands() if "my-home" in c and " fetch " not in c)  # my-archive is another one
     assert main(shlex.split(init)[1:]) == 0
     assert main(shlex.split(ingest)[1:]) == 0
 
@@ -85,6 +88,21 @@ def test_the_paperwork_commands_run(
     for paper in papers:
         assert main(shlex.split(paper)[1:]) == 0
     assert "Contracts touched: JUN26, of 1." in capsys.readouterr().out
+
+
+def test_the_publishing_commands_run(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "sample_data", tmp_path / "my-archive")
+    acts = [c for c in commands() if "my.key" in c or "evidence.zip" in c]
+    assert len(acts) == 5
+    for act in acts:
+        assert main(shlex.split(act)[1:]) == 0
+    assert "2 records were reproduced bit for bit" in capsys.readouterr().out
+    (last,) = (line for text in blocks("sh") for line in text.splitlines() if "recompute.py" in line)
+    words = shlex.split(last.replace(".venv/bin/python", sys.executable).replace("tokenindex/", f"{ROOT}/tokenindex/"))
+    assert subprocess.run(words, capture_output=True, check=False).returncode == 0
 
 
 def test_the_example_of_a_new_home_is_the_one_of_the_readme() -> None:
