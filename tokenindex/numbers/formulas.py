@@ -53,8 +53,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .columns import Floats
 from .faults import WrongSetting, choice, needs
-from .panels import Floats
 from .parts import Basket, Cross, Formula, Mean, Pairs, Plain, dot, log_mean, scaled, transmuted
 
 

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .panels import Block, Flags, Floats
+from .columns import Flags, Floats
+from .panels import Block
 
 Products = Callable[["Side", "Side"], Floats]
 LOGS = ("tornqvist", "jevons")

@@ -15,11 +15,12 @@ import numpy as np
 import polars as pl
 
 from .bilaterals import refuse_zeros
+from .columns import Flags, Floats
 from .faults import Disconnected, NoOverlap, WrongSetting, choice, needs
 from .formulas import FORMULAS
 from .index import Index
 from .matrices import LOGS, Side, geary_khamis, log_bilaterals, parts_of, side, time_dummies
-from .panels import Block, Flags, Floats, Panel, panel
+from .panels import Block, Panel, panel
 from .parts import Formula, Pairs, geometric_weights
 from .splices import Series, Splice, Window, spliced
 
