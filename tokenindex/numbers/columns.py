@@ -24,6 +24,7 @@ Whole = NDArray[np.int64]
 NAMES = ("period", "item", "price", "quantity")
 SAMPLE = 1 << 14
 """Rows in which the names of a long column are looked for first: they are mostly all there."""
+_LARGEST = 1 << 62
 NARROW = frozenset({pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32})
 
 
@@ -88,9 +89,6 @@ def _frame(table: Any) -> pl.DataFrame:
         raise InputDataError(f"no column {some(lacking)}", expected=", ".join(NAMES), where="table")
     frame = pl.DataFrame({name: frame[name] for name in NAMES if name in frame.columns})
     for name in ("period", "item"):
-        if frame.schema[name] == pl.Categorical:
-            # categories sort by first appearance in some versions, and the order of rows must not matter
-            frame = frame.with_columns(pl.col(name).cast(pl.String))
         if frame.schema[name].is_float():
             frame = frame.with_columns(pl.col(name).fill_nan(None))
         if frame[name].null_count():
@@ -139,6 +137,8 @@ def _ascending(numbers: Whole) -> bool:
 
 def _heads(column: pl.Series) -> Whole | None:
     """Return where runs of equal entries begin; None if there are not few runs."""
+    if column.dtype in (pl.Categorical, pl.Enum):
+        column = column.to_physical()
     if len(column) > 2 * SAMPLE and _changes(column.head(SAMPLE)).sum() > SAMPLE // 2:
         return None
     changes = _changes(column).arg_true().to_numpy()
@@ -169,25 +169,47 @@ def _numbered(column: pl.Series) -> tuple[pl.Series, Whole]:
     """Return the sorted entries of a column without repetition, and the position of each entry among them."""
     if column.dtype == pl.String:
         return _named(column)
+    if column.dtype in (pl.Categorical, pl.Enum):
+        return _categories(column)
     if column.dtype.is_integer() or column.dtype.is_temporal():
         numbers = column.to_physical()
-        if numbers.dtype in NARROW:
-            entries = numbers.to_numpy()
-            first, span = int(entries.min()), int(entries.max()) - int(entries.min()) + 1
-            if span <= 4 * len(column) + 1024:
-                return _counted(column, np.subtract(entries, first, dtype=np.int64), first, span)
+        if numbers.dtype in NARROW and (found := _counted(numbers.to_numpy())):
+            return pl.Series(column.name, found[0], numbers.dtype).cast(column.dtype), found[1]
     known = column.unique().sort()
     ranks = pl.DataFrame({"known": known, "number": np.arange(len(known))})
     joined = column.to_frame("known").join(ranks, on="known", how="left", maintain_order="left")
-    return known.alias(column.name), joined["number"].to_numpy(writable=True)
+    return known, joined["number"].to_numpy(writable=True)
 
 
-def _counted(column: pl.Series, places: Whole, first: int, span: int) -> tuple[pl.Series, Whole]:
-    """Return the same for whole numbers that lie close together, given as how far each is from the first."""
-    used = np.zeros(span, dtype=bool)
-    used[places] = True
-    physical = pl.Series(column.name, np.flatnonzero(used) + first).cast(column.to_physical().dtype)
-    return physical.cast(column.dtype), places if used.all() else (np.cumsum(used) - 1).take(places)
+def _counted(numbers: NDArray[Any]) -> tuple[Whole, Whole] | None:
+    """Return the same for whole numbers that lie close together, or evenly apart, as moments do; None for others."""
+    first, room, step = int(numbers.min()), 4 * len(numbers) + 1024, 1
+    if int(numbers.max()) - first >= _LARGEST:
+        return None
+    places = np.subtract(numbers, first, dtype=np.int64)
+    if places.max() >= room:
+        step = max(1, int(np.gcd.reduce(np.unique(places[:SAMPLE]))))
+        steps = places // step
+        if steps.max() >= room or not np.array_equal(steps * step, places):
+            return None
+        places = steps
+    used = np.zeros(int(places.max()) + 1, dtype=bool)
+    for some_rows in (places[:SAMPLE], places):
+        if not used.all():
+            used[some_rows] = True
+    known = np.flatnonzero(used) * step + first
+    return known, places if used.all() else (np.cumsum(used) - 1).take(places)
+
+
+def _categories(column: pl.Series) -> tuple[pl.Series, Whole]:
+    """Return the same for an enumeration, or for categories as texts: those are numbered by first appearance somewhere."""
+    numbers, places = _numbered(column.to_physical())
+    row = np.zeros(len(numbers), dtype=np.int64)
+    row[places] = np.arange(len(places))
+    if column.dtype == pl.Enum:
+        return column.gather(row), places
+    known, ranks = _named(column.gather(row).cast(pl.String))
+    return known, ranks.take(places)
 
 
 def _named(column: pl.Series) -> tuple[pl.Series, Whole]:

@@ -299,8 +299,12 @@ def _arranged(given: Columns) -> Panel:
         cells = np.arange(shape[0] * shape[1])
     if shape[0] * shape[1] > SPARSE * len(cells) + SLACK:
         return _sparse(given, cells)
-    seen = _seen(given, cells, shape)
-    prices = _spread(cells, given.prices, np.ones(shape))
+    complete = len(cells) == shape[0] * shape[1]
+    prices = _spread(cells, given.prices, np.full(shape, np.nan if complete else 1.0))
+    seen = None if complete else _marked(cells, shape)
+    # as many rows as cells, and none empty, is one row each
+    if np.isnan(prices.min()) if seen is None else np.count_nonzero(seen) < len(cells):
+        _refuse_repeats(given, np.sort(cells))
     if quantities is None:
         return Panel(periods, items, None, prices, None, seen, seen)
     if not given.lacking:
@@ -308,15 +312,6 @@ def _arranged(given: Columns) -> Panel:
     known = ~np.isnan(quantities)
     amounts = _spread(cells[known], quantities[known], np.zeros(shape))
     return Panel(periods, items, None, prices, amounts, seen, _marked(cells[known], shape))
-
-
-def _seen(given: Columns, cells: Whole, shape: tuple[int, int]) -> Flags | None:
-    """Return which cells have a row, None if all; refuse two rows of a cell."""
-    seen = _marked(cells, shape)
-    found = np.count_nonzero(seen)
-    if found < len(cells):
-        _refuse_repeats(given, np.sort(cells))
-    return None if found == seen.size else seen
 
 
 def _sparse(given: Columns, cells: Whole) -> Panel:
