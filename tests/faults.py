@@ -204,6 +204,7 @@ def state(home: Home) -> tuple[Any, ...]:
     ledger = home.ledger()
     check_signatures(ledger, home.files.read)
     figures = [entry for entries in ledger.figures.values() for entry in entries]
+    figures.sort(key=lambda entry: entry.number)
     records = [home.record_of(entry).sha256 for entry in figures]
     for name in home.files.names("anchors"):
         check_anchor(ledger, home.files.read(name) or b"", where=name)
