@@ -508,8 +508,8 @@ def key_id(wanted: str) -> str:
 # 5. what was published --------------------------------------------------------------------------------------------------
 
 RECORD = frozenset(
-    "record index version component workload fixing_date cut_off known_at methodology registry software captures fixing notes "
-    "basket constituents elementary observations left_out".split()
+    "record index version component workload fixing_date cut_off known_at methodology registry software captures fixing "
+    "notes basket constituents elementary observations left_out".split()
 )
 
 
@@ -629,15 +629,11 @@ Row = dict[str, Any]  # the cells of a row by column, as the record writes them
 
 def nano(text: Any) -> Any:
     """Return an amount with nine decimals as a whole number of 1e-9; None stays None."""
-    if text is not None and not (isinstance(text, str) and re.fullmatch("-?[0-9]{1,29}[.][0-9]{9}", text)):
-        raise ValueError(f"{ascii(text)[:40]} is not an amount with nine decimals")
     return None if text is None else int(text.replace(".", ""))
 
 
 def whole(text: Any) -> Any:
     """Return a number of tokens, which is text in a record; None stays None."""
-    if text is not None and not (isinstance(text, str) and re.fullmatch("[0-9]{1,38}", text)):
-        raise ValueError(f"{ascii(text)[:40]} is not a number of tokens")
     return None if text is None else int(text)
 
 
@@ -657,6 +653,21 @@ def lower_median(amounts: list[int]) -> int:
     return sorted(amounts)[(len(amounts) - 1) // 2]
 
 
+CELLS = {
+    "an amount with nine decimals": (
+        "-?[0-9]{1,29}[.][0-9]{9}",
+        "rate standard_price price used_price base_price weight",
+    ),
+    "a whole number": ("0|[1-9][0-9]{0,37}", "tokens quantity divisor context_from context_to"),
+    "a price with 24 decimals": ("-?[0-9]{1,14}[.][0-9]{24}", "observed_price"),
+    "a moment": ("[-0-9]{10}T[0-9:]{8}[.][0-9]{6}Z", "valid_from known_at"),
+    "a time of day": ("[0-2][0-9](:[0-5][0-9]){2}", "time_from time_to"),
+    "a currency": ("[A-Z]{3}", "currency"),
+    "a unit": ("per_token|per_1k_tokens|per_1m_tokens|cents_per_token", "unit"),
+}
+CELL = {column: (re.compile(form), what) for what, (form, columns) in CELLS.items() for column in columns.split()}
+
+
 class Sheet:
     """A table of a record; a difference in it names the row and the column."""
 
@@ -668,6 +679,14 @@ class Sheet:
         self.name, self.key = f"{where}, table {table}", key
         names = Counter(tuple(row[column] for column in key) for row in self.rows)
         must(len(names) == len(rows), f"{self.name}: {ascii(names.most_common(1))[:200]}: a row stands there twice")
+        forms = {column: CELL.get(column) for column in columns}
+        if table == "observations":
+            forms["price"] = CELL["observed_price"]
+        for column, (form, what) in ((column, form) for column, form in forms.items() if form):
+            for row in self.rows:
+                cell = row[column]
+                if cell is not None and not (isinstance(cell, str) and form.fullmatch(cell)):
+                    differs(self.place(row, column), cell, what)
 
     def place(self, row: Row, column: str) -> str:
         """Return where a cell stands."""
@@ -705,9 +724,8 @@ class Document:
         days = [day for day in every if day.isoweekday() in calendar["weekdays"] and day not in calendar["closed"]]
         self.dates = [day.isoformat() for day in days]
         self.number = {day: n for n, day in enumerate(self.dates)}
-        self.price_step, self.level_step = (
-            10 ** (9 - self.tables["publication"][figure]) for figure in ("price_decimals", "level_decimals")
-        )
+        decimals = [range(10).index(self.tables["publication"][f"{figure}_decimals"]) for figure in ("price", "level")]
+        self.price_step, self.level_step = (int(10 ** (9 - number)) for number in decimals)
 
     def cut_off(self, day: str) -> str:
         """Return the cut-off of a fixing date as a moment in UTC."""
@@ -717,7 +735,7 @@ class Document:
         return (local - away).isoformat(timespec="microseconds") + "Z"
 
     def rebalances(self, day: str) -> list[tuple[str, str]]:
-        """Return announcement and rebalance dates up to a day: the base date, then the first from a day of each month on."""
+        """Return announcement and rebalance dates up to a day: the base date, then the first from a day of each month."""
         base, found = self.formula["base_date"], set()
         for month in range(base.year * 12 + base.month - 1, int(day[:4]) * 12 + int(day[5:7])):
             start = date(month // 12, month % 12 + 1, self.formula["rebalance_day"]).isoformat()
@@ -745,7 +763,8 @@ def registry_of(content: bytes, digest: str, name: str) -> list[Row]:
 # 6. records: prices -----------------------------------------------------------------------------------------------------
 
 NO_QUOTE = frozenset(
-    "unmapped not_in_universe source_not_allowed component_not_used withdrawn source_unseen service_tier prompt_length".split()
+    "unmapped not_in_universe source_not_allowed component_not_used withdrawn source_unseen service_tier "
+    "prompt_length".split()
 )
 UNPRICED = frozenset(("not_positive", "price_bounds", "no_exchange_rate", "price_too_large"))
 SCREENED = frozenset(("region", "date_kind", "alias"))
@@ -761,8 +780,6 @@ def standard_price(row: Row) -> int | None:
     price, rate = row["price"], nano(row["rate"])
     if price is None or rate is None:
         return None
-    if not re.fullmatch("-?[0-9]{1,14}[.][0-9]{24}", price):
-        raise ValueError(f"{ascii(price)[:40]} is not a price with 24 decimals")
     raw, factor = abs(int(price.replace(".", ""))), FACTORS[row["unit"]]
     amount = nearest(nearest(raw * factor, 10**15) * rate, NANO)
     if raw > PRICE_MAX * 10**15 // factor or amount > PRICE_MAX:
@@ -987,12 +1004,12 @@ class Recomputation:
         """Check mapping, tier, standard price and reason of every observation, and that none was known too late."""
         tiers = {(p["source"], host): p["tier"] for p in self.tables["inputs"]["prices"] for host in p["hosts"]}
         digests, sheet = {digest for digest, _ in self.captures}, self.observations
+        rates = {self.fixing["currency"]: money(NANO)}  # one rate for each currency, whatever it is
         for row in sheet.rows:
             mapped = self.mapped.get((row["source"], row["provider"], row["model"]), {})
             tier = tiers.get((row["source"], mapped.get("host")))
             sheet.same(row, constituent=mapped.get("constituent"), host=mapped.get("host"), source_tier=tier)
-            if row["currency"] == self.fixing["currency"]:
-                sheet.same(row, rate=money(NANO))
+            sheet.same(row, rate=rates.setdefault(row["currency"], row["rate"]))
             sheet.same(row, standard_price=money(standard_price(row)))
             for column, latest in (("known_at", self.horizon), ("valid_from", self.record["cut_off"])):
                 if not is_moment(row[column]) or row[column] > latest:
@@ -1039,7 +1056,7 @@ class Recomputation:
         yield "not_positive", standard is not None and standard <= 0
 
     def share(self, row: Row) -> Fraction:
-        """Return the share of the tokens of its component that a quote serves, by the lengths of prompts of the workload."""
+        """Return the share of the tokens of its component that a quote serves, by the lengths of prompts."""
         key = (row["component"], row["context_from"], row["context_to"], row["marginal"])
         if key not in self.shares:
             start, end = whole(key[1]), whole(key[2])
@@ -1127,6 +1144,7 @@ class Recomputation:
         pairs = self.document.rebalances(self.day) if self.document.has_basket else []
         notes = " ".join(self.record["notes"])
         made = [pair for pair in pairs if f"no new basket on {pair[1]}:" not in notes]
+        self.not_covered["rebalances that a note of the record says could not be made"] += len(pairs) - len(made)
         if list(self.baskets) != list(range(len(made))):
             differs(f"{self.basket.name}, column basket", list(self.baskets)[:9], f"{len(made)}, one a rebalance")
         for (announced, day), members in zip(made, self.baskets.values()):
@@ -1142,14 +1160,17 @@ class Recomputation:
         right = names == sorted(names) and len(names) <= rule["max_constituents"] and set(names) <= self.vendor.keys()
         must(right, f"{self.basket.name}, column constituent: too many, not in order, or not measured")
         spent = {row["constituent"]: nano(row["base_price"]) * whole(row["tokens"]) for row in members}
-        if sum(nano(row["uncapped_weight"]) for row in members) == NANO:
+        # a model whose quantity rounds to nothing is left out, and its share with it
+        short = [NANO - sum(nano(row[column]) for row in members) for column in ("uncapped_weight", "weight")]
+        most = (rule["max_constituents"] - len(members)) * PRICE_MAX // (2 * 10**6 * rule["notional"])
+        if short[0] <= 0 or not 0 <= short[1] <= most or len(members) == rule["max_constituents"]:
             caps = Fraction(rule["model_cap"]), Fraction(rule["vendor_cap"])
             weights = capped_weights(spent, self.vendor, *caps)
             free = hand_out([Fraction(amount) for amount in spent.values()], NANO, [NANO] * len(spent))
             for row, uncapped in zip(members, free):
                 self.basket.same(row, uncapped_weight=money(uncapped), weight=money(weights[row["constituent"]]))
         else:
-            self.not_covered["weights of a basket that left out a model whose quantity rounds to nothing"] += 1
+            self.not_covered["weights of a basket that may have left out a model of next to no weight"] += 1
         for row in members:
             quantity = nearest(nano(row["weight"]) * rule["notional"] * 10**6, nano(row["base_price"]))
             self.basket.same(row, vendor=self.vendor[row["constituent"]], quantity=str(quantity))
@@ -1183,13 +1204,19 @@ class Recomputation:
             return
         kept = self.at(day)
         self.not_covered["divisors of a basket whose rebalance date has no record here"] += not kept
-        for row, there in zip(members, kept[0].baskets[number] if kept else []):
-            self.basket.same(row, **there)
+        if kept:
+            old = kept[0].baskets.get(number, [])
+            must(
+                len(old) == len(members),
+                f"{self.basket.name}, basket {number}: it has other members in the record of {day}",
+            )
+            for row, there in zip(members, old):
+                self.basket.same(row, **there)
 
     def level(self, basket: list[Row], used: dict[str, int]) -> int:
         """Return the level of a basket in nano points, rounded as it is published."""
-        step: int = self.document.level_step
-        return round(cost(basket, used) * NANO / whole(basket[0]["divisor"]) / step) * step
+        step, divisor = self.document.level_step, int(basket[0]["divisor"])
+        return round(cost(basket, used) * NANO / divisor / step) * step
 
     def check_weights(self) -> None:
         """Check quantity and weight of every constituent: those of the basket in force, or its tokens."""
@@ -1363,8 +1390,8 @@ def verify(bundle: Bundle, options: argparse.Namespace, say: Callable[[str], Non
     for line in check_captures(bundle, heads, manifest):
         say(line)
     must(tomllib, "no difference was found, but no figure was re-computed: run it again with Python 3.11 or newer")
-    who = f"signed from the key {first} on" if first else "NOT SIGNED BY ANYBODY"
-    return f"VERIFIED: {len(heads)} records agree with their tables and the ledger, which is {who}; see what is not covered."
+    who = f"signed from the key {first} on" if first else "that is NOT SIGNED BY ANYBODY"
+    return f"VERIFIED: {len(heads)} records agree with their tables and a ledger {who}; see what is not covered."
 
 
 def main(arguments: list[str] | None = None) -> int:
