@@ -436,7 +436,7 @@ def check_ledger(bundle: Bundle, manifest: Any, head: str | None, anchors: list[
 
 def check_anchor(name: str, line: bytes, entries: list[Entry]) -> None:
     """Refuse a ledger that lacks the entry of an anchor, or has another one in its place."""
-    found = re.fullmatch(f"tokenindex ledger ([1-9][0-9]{{0,7}}) ({HEX}) ([^ ]+)\r?\n?", line.decode("latin-1"))
+    found = re.fullmatch(f"tokenindex ledger ([1-9][0-9]{{0,7}}) ({HEX}) ([0-9TZ:.-]+)\r?\n?", line.decode("latin-1"))
     if not found:
         differs(name, line, "tokenindex ledger NUMBER SHA256 MOMENT")
     number = int(found.group(1))
