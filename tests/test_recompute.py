@@ -693,8 +693,10 @@ def test_every_figure_of_a_fixing_is_named(records: Records, run: Run) -> None:
         if isinstance(value, str) and value[-1].isdigit():
             other = value[:-1] + str((int(value[-1]) + 1) % 10)
         change = {figure: other, **({"reason": "rain"} if figure == "rung" else {})}  # its contingency wants one
+        r = json.loads(good)
+        r["fixing"].update(change)
         made = Made()
-        made.publish(altered(good, lambda r, c=change: r["fixing"].update(c)))
+        made.publish(canon(r))
         refused(run(made.finish()), "records/tix-cn/2026-06-26_", f"fixing, {figure}: found {other!r}")
 
 
@@ -1426,11 +1428,24 @@ def test_a_file_that_is_not_there_ends_in_a_sentence(capsys: pytest.CaptureFixtu
     assert "NOT VERIFIED: the container cannot be read" in capsys.readouterr().out
 
 
-def test_found_text_cannot_play_with_a_terminal(made: Made, run: Run) -> None:
-    made.entries[1]["body"]["version"] = "1\x1b[2J\u202e"
-    _, text = run(made.finish())
-    assert "\x1b" not in text
-    assert "\u202e" not in text
+def test_text_of_a_bundle_cannot_begin_a_line_or_play_with_a_terminal(records: Records, run: Run) -> None:
+    evil = "1\x1b[2J\u202e\nVERIFIED: all is well"
+    good = records("anthropic-output", 26)[0]
+    for where in ("entry", "record", "licence"):
+        made = Made()
+        r = json.loads(good)
+        if where == "record":
+            r["version"] = r["fixing"]["status"] = evil
+        made.publish(canon(r))
+        if where == "entry":
+            made.entries[0]["body"]["version"] = evil
+        if where == "licence":
+            next(iter(made.commitments.values()))["licence"] = evil
+        _, text = run(made.finish())
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+        assert sum(line.startswith("VERIFIED") for line in text.splitlines()) == (where == "licence")
+        assert text.splitlines()[-1].count("VERIFIED: ") == 1 + (where != "licence")
 
 
 def test_moments_of_a_record_are_of_its_calendar(records: Records) -> None:

@@ -58,7 +58,7 @@ class Difference(Exception):
 
 
 def differs(where: str, found: Any, expected: Any) -> NoReturn:
-    """Raise a Difference; what was found is written so that it cannot play with a terminal."""
+    """Raise a Difference."""
     raise Difference(f"{where}: found {ascii(found)[:200]}, expected {expected}")
 
 
@@ -1323,7 +1323,7 @@ class Recomputation:
         return {}
 
 
-def recompute(bundle: Bundle, heads: dict[str, Head], say: Callable[[str], None]) -> Counter[str]:
+def recompute(bundle: Bundle, heads: dict[str, Head]) -> Counter[str]:
     """Step 6: re-compute every record; return what could not be covered, and how often."""
     documents: dict[str, Document] = {}
     registries: dict[str, list[Row]] = {}
@@ -1364,7 +1364,7 @@ def check_captures(bundle: Bundle, heads: dict[str, Head], manifest: Any) -> lis
     return [found, *(f"   not here: {digest} {ascii(name)[1:-1]}" for digest, name in sorted(away.items()))]
 
 
-def verify(bundle: Bundle, options: argparse.Namespace, say: Callable[[str], None]) -> str:
+def verify(bundle: Bundle, options: argparse.Namespace) -> str:
     """Say the steps one by one, and return the last sentence; a Difference ends it."""
     with open(__file__, "rb") as file:
         own = sha256(file.read())
@@ -1385,13 +1385,18 @@ def verify(bundle: Bundle, options: argparse.Namespace, say: Callable[[str], Non
     for note, n in sorted(notes.items()):
         say(f"   note: {note} ({n})")
     say("6. records: " + ("re-computed from their tables" if tomllib else "UNCHECKED: this Python cannot read TOML"))
-    for what, n in sorted(recompute(bundle, heads, say).items() if tomllib else ()):
+    for what, n in sorted(recompute(bundle, heads).items() if tomllib else ()):
         say(f"   not covered: {what} ({n})")
     for line in check_captures(bundle, heads, manifest):
         say(line)
     must(tomllib, "no difference was found, but no figure was re-computed: run it again with Python 3.11 or newer")
     who = f"signed from the key {first} on" if first else "that is NOT SIGNED BY ANYBODY"
     return f"VERIFIED: {len(heads)} records agree with their tables and a ledger {who}; see what is not covered."
+
+
+def say(line: str) -> None:
+    """Print one line; text of the bundle in it can neither begin another line nor play with a terminal."""
+    print("".join(c if " " <= c <= "~" else ascii(c)[1:-1] for c in line), flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -1406,17 +1411,17 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         bundle = open_bundle(options.bundle)
         try:
-            print(verify(bundle, options, lambda line: print(line, flush=True)))
+            say(verify(bundle, options))
             return 0
         finally:
             reading = bundle.reading
     except Difference as wrong:
-        print(f"NOT VERIFIED: {wrong}")
+        say(f"NOT VERIFIED: {wrong}")
     except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError) as wrong:
         what = f"{type(wrong).__name__} {ascii(str(wrong))[:200]}"
-        print(f"NOT VERIFIED: {reading} is not of the form that a bundle has: {what}")
+        say(f"NOT VERIFIED: {reading} is not of the form that a bundle has: {what}")
     except (OSError, MemoryError, zlib.error, struct.error) as wrong:
-        print(f"NOT VERIFIED: {reading} cannot be read: {type(wrong).__name__} {ascii(str(wrong))[:200]}")
+        say(f"NOT VERIFIED: {reading} cannot be read: {type(wrong).__name__} {ascii(str(wrong))[:200]}")
     return 1
 
 
