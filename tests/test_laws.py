@@ -80,6 +80,7 @@ ORDER = (
     "report",
     "desk",
     "cli",
+    "recompute",
 )
 PURE = ORDER[: ORDER.index("capture")]
 NETWORK = frozenset(
@@ -200,10 +201,18 @@ def test_every_module_opens_with_its_room_card() -> None:
         assert not name or "*write" in words.lower() or "*writes*" in words.lower(), name
 
 
+def test_the_second_verifier_stands_apart() -> None:
+    assert imports("recompute", PACKAGE / "recompute.py") == set()
+    assert not any("tokenindex" in name for name in foreign(PACKAGE / "recompute.py"))
+    for name, path in modules().items():
+        assert "recompute" not in imports(name, path), name
+
+
 def test_modules_stay_small() -> None:
     reasons = {
         "cli": "one short function a command, and its options",
         "tables": "one entry a column, and all tables in one place",
+        "recompute": "one file by purpose: it stands whole in every evidence bundle and runs alone",
     }
     for name, path in modules().items():
         lines = len(path.read_text(encoding="utf-8").splitlines())
