@@ -29,13 +29,13 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from markets import Market, markets
 from test_reference import library_inputs
+from tokenindex.store import Home
 
 from tokenindex import recompute
 from tokenindex.determination import determine
 from tokenindex.documents import load
 from tokenindex.records import record
 from tokenindex.selection import Inputs
-from tokenindex.store import Home
 
 PROGRAM = Path(recompute.__file__)
 SAMPLE = Path(__file__).parent.parent

@@ -539,6 +539,7 @@ def check_published(entries: list[Entry], heads: dict[str, Head], manifest: Any)
     standing: dict[tuple[str, str], Entry] = {}  # whose figure stands
     final: set[tuple[str, str, str]] = set()
     ended: dict[str, str] = {}
+    judged: set[str] = set()
     captures: dict[str, Any] = {"number": 0, "sha256": ""}
     for entry in entries:
         body = entry.body
@@ -547,6 +548,7 @@ def check_published(entries: list[Entry], heads: dict[str, Head], manifest: Any)
             alone = entry.kind == "judgment" and body["decided_by"] == body["approved_by"]
             must(not alone, f"{entry.where}, approved_by: it is the person who decided")
             cases[body["record"]].append(entry)
+            judged |= {body["index"]} if entry.kind == "judgment" else set()
         elif entry.kind == "cessation":
             ended[place[0]] = body["last_fixing_date"]
         elif entry.kind == "publication":
@@ -566,7 +568,7 @@ def check_published(entries: list[Entry], heads: dict[str, Head], manifest: Any)
             captures = seen
         told, head = cases.pop(body["record"], []), heads.get(body["record"])
         if head:
-            check_entry(entry, head, told)
+            check_entry(entry, head, told, head.index in judged)
         else:
             notes["published entries whose records are not in this bundle"] += 1
     for case in (case for told in cases.values() for case in told):
@@ -588,8 +590,11 @@ def check_superseded(entry: Entry, entries: list[Entry], standing: Entry | None)
     must(len(set(people)) == len(people) >= 2, f"{entry.where}, approved_by: two or more different people are needed")
 
 
-def check_entry(entry: Entry, head: Head, cases: list[Entry]) -> None:
-    """Refuse an entry whose facts, contingency or judgments are not those of its record."""
+def check_entry(entry: Entry, head: Head, cases: list[Entry], judged: bool) -> None:
+    """Refuse an entry whose facts, contingency or judgments are not those of its record.
+
+    A judgment is entered before the first figure of an index that it counts for; `judged` says whether there is one.
+    """
     for name, there in head.facts.items():
         if entry.body[name] != there:
             differs(f"{entry.where}, {name}", entry.body[name], f"{there} as in {head.name}")
@@ -605,8 +610,9 @@ def check_entry(entry: Entry, head: Head, cases: list[Entry]) -> None:
         must(case.body["capture"] in head.captures, f"{case.where}, capture: it is none of {head.name}")
         if head.judged and len(judgments) == 1 and case.body["without"] != head.without:
             differs(f"{case.where}, without", case.body["without"], f"{head.without} as in {head.name}")
-    if head.judged and (head.without is None) != (not judgments):
-        there = "null" if not judgments else f"figures, as judgments stand before {entry.where}"
+    wrong = head.without is None if judgments else head.without is not None and not judged
+    if head.judged and wrong:
+        there = f"figures, as judgments stand before {entry.where}" if judgments else "null: no judgment is on record"
         differs(f"{head.name}, without_judgment", head.without, there)
 
 
