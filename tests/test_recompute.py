@@ -29,11 +29,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from markets import Market, markets
 from test_reference import library_inputs
-from tokenindex.store import Home
 
 from tokenindex import recompute
 from tokenindex.determination import determine
 from tokenindex.documents import load
+from tokenindex.home import Home
 from tokenindex.records import record
 from tokenindex.selection import Inputs
 
