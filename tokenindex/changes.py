@@ -22,7 +22,8 @@ from typing import Final
 import polars as pl
 
 from .exact import NANO, divide_columns
-from .selection import SELLER, SNAPSHOT, Inputs
+from .looks import NEVER, SNAPSHOT, replaced
+from .selection import SELLER, Inputs
 from .tables import QUOTE_KEY
 from .units import PER_MTOK
 
@@ -97,7 +98,7 @@ class Changes:
         replaced = pl.when(later // width == pl.col("quote")).then(pl.lit(moments).gather(later % width))
         gone = self._gone()
         if len(gone):
-            rows = rows.join(gone, on=list(SNAPSHOT), how="left", maintain_order="left")
+            rows = rows.join(gone, on=[*SNAPSHOT, "spot"], how="left", maintain_order="left")
         else:
             rows = rows.with_columns(gone=pl.lit(None, dtype=rows.schema["begin"]))
         declared = pl.when(pl.col("valid_to") <= self.until).then("valid_to")
@@ -105,31 +106,26 @@ class Changes:
         return ended.filter(pl.col("end").is_null() | (pl.col("begin") < pl.col("end")))
 
     def _gone(self) -> pl.DataFrame:
-        """Return when a later complete look at the source replaced each complete snapshot."""
-        seen = self._looked().filter("complete").sort("source", "seen_at", "known_at", "capture")
-        replaced = pl.col("enters").shift(-1).reverse().cum_min().reverse().over("source")
-        looks = seen.with_columns(gone=replaced).group_by(SNAPSHOT)
-        # the same bytes may have been looked at several times: the last look counts, and nothing may have followed it
-        return looks.agg(
-            pl.when(pl.col("gone").is_null().any()).then(None).otherwise(pl.col("gone").max()).alias("gone")
-        )
+        """Return when a later complete look at the source replaced each complete snapshot, by spot; null: not yet."""
+        seen = self.looked().filter("complete").lazy()
+        found = replaced(seen, self.inputs.spots.blind).collect(engine="in-memory")
+        return found.with_columns(gone=pl.when(pl.col("gone") < NEVER).then("gone"))
 
-    def _looked(self) -> pl.DataFrame:
+    def looked(self) -> pl.DataFrame:
+        """Return the SIGHTINGS that could be seen, with ``enters``, the moment from which each counts."""
         seen = self.inputs.sightings.with_columns(enters=self._enters("seen_at"))
         return seen.filter((pl.col("known_at") <= self._last) & (pl.col("enters") <= self.until))
 
     @cached_property
     def looks(self) -> pl.DataFrame:
         """Each look at a source: ``source, begin, end`` (the next look) and ``until``."""
-        moments = self._looked().select("source", begin="enters").unique().sort("source", "begin")
+        moments = self.looked().select("source", begin="enters").unique().sort("source", "begin")
         return moments.with_columns(end=pl.col("begin").shift(-1).over("source"), until=pl.lit(self.until))
 
     @cached_property
     def days(self) -> pl.DataFrame:
         """The looks that gave a source a later day than all before: ``source, seen`` (the moment) and ``n``, in order."""
-        seen = (
-            self._looked().select("source", "enters", day=pl.col("seen_at").dt.date()).sort("source", "enters", "day")
-        )
+        seen = self.looked().select("source", "enters", day=pl.col("seen_at").dt.date()).sort("source", "enters", "day")
         latest = pl.col("day").cum_max().shift(1).over("source")
         news = seen.filter((pl.col("day") > latest).fill_null(True))
         return news.select("source", seen="enters", n=pl.int_range(pl.len()).over("source"))
