@@ -61,8 +61,6 @@ OURS: Final = {
     "judgments": "own:JUDGMENTS",
 }
 """The adapters that come with tokenindex, as module and attribute."""
-CONTEXT_MAX: Final = 10**12
-"""Longest prompt length that a bracket may name, in tokens."""
 
 
 @dataclass(frozen=True)
