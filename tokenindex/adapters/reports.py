@@ -16,6 +16,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from typing import Any
 
+from . import Capture, Parsed
 from .fields import UnusableRecord
 from .reading import load_json, pointer, unreadable
 from .usage import Record, Tally, Usage
@@ -38,16 +39,43 @@ class Bucket:
         return self.start.date()
 
 
-def buckets(
-    tally: Tally, content: bytes, *, start: str, end: str, moment_of: Callable[[object], datetime]
-) -> list[Bucket]:
-    """Return the usable buckets, and tell the tally which days are partial.
+def report(
+    content: bytes,
+    capture: Capture,
+    *,
+    start: str,
+    end: str,
+    moment_of: Callable[[object], datetime],
+    read: Callable[[Bucket, dict[str, Any], str], Usage | None],
+) -> Parsed:
+    """Return what a report says an organization used.
+
+    Parameters
+    ----------
+    content, capture : bytes, Capture
+        One page, or an array of pages.
+    start, end : str
+        The fields of a bucket that hold its bounds.
+    moment_of : callable
+        Gives the moment that such a field writes.
+    read : callable
+        Gives the usage of a result, for its bucket, its fields and its place.
 
     Raises
     ------
     InputDataError
         If the bytes are not the JSON of one page or of several.
     """
+    tally = Tally(capture, scope="own")
+    for bucket in _buckets(tally, content, start=start, end=end, moment_of=moment_of):
+        tally.read(_results(tally, bucket), partial(read, bucket))
+    return tally.parsed()
+
+
+def _buckets(
+    tally: Tally, content: bytes, *, start: str, end: str, moment_of: Callable[[object], datetime]
+) -> list[Bucket]:
+    """Return the usable buckets, and tell the tally which days are partial."""
     found = []
     more = False
     for at, page in _pages(tally, content):
@@ -68,14 +96,6 @@ def buckets(
     covered, seen = _covered(usable), tally.capture.seen_at.date()
     tally.partial = lambda day: more or day >= seen or day not in covered
     return usable
-
-
-def read_results(
-    tally: Tally, found: list[Bucket], reader: Callable[[Bucket, dict[str, Any], str], Usage | None]
-) -> None:
-    """Add what `reader` makes of each result and its bucket; what is not an object is rejected."""
-    for bucket in found:
-        tally.read(_results(tally, bucket), partial(reader, bucket))
 
 
 def _results(tally: Tally, bucket: Bucket) -> Iterator[Record]:
