@@ -116,5 +116,5 @@ def _cost(bucket: Bucket, result: dict[str, Any], locator: str) -> Usage:
     )
 
 
-USAGE: Final = Adapter("anthropic-usage", "2", parse_usage, ("VOLUMES",))
-COSTS: Final = Adapter("anthropic-costs", "2", parse_costs, ("VOLUMES",))
+USAGE: Final = Adapter("anthropic-usage", "3", parse_usage, ("VOLUMES",))
+COSTS: Final = Adapter("anthropic-costs", "3", parse_costs, ("VOLUMES",))

@@ -136,5 +136,5 @@ def _cost(bucket: Bucket, result: dict[str, Any], locator: str) -> Usage:
     )
 
 
-USAGE: Final = Adapter("openai-usage", "2", parse_usage, ("VOLUMES",))
-COSTS: Final = Adapter("openai-costs", "2", parse_costs, ("VOLUMES",))
+USAGE: Final = Adapter("openai-usage", "3", parse_usage, ("VOLUMES",))
+COSTS: Final = Adapter("openai-costs", "3", parse_costs, ("VOLUMES",))
