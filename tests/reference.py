@@ -549,13 +549,18 @@ class Reference:
             if end + lag > day or day >= start + lag + length:
                 continue
             latest = self._told(rows, day)
-            if latest is None or self._told_finer(latest, day):
+            if latest is None:
                 continue
-            known += latest["tokens"]
-            days |= {start + timedelta(days=k) for k in range((end - start).days + 1)}
+            seller = tuple(latest[name] for name in SERIES[:5])
+            alone = self._once("alone", self._alone, day, seller)
+            if (start, end) not in alone:
+                continue
+            amount, _ = alone[start, end]
+            known += amount
+            days |= set(days_of(latest))
             mapping = self.mapped(latest, start)
             if mapping and latest["service_tier"] in rule["service_tiers"]:
-                tokens[mapping["constituent"]] += latest["tokens"]
+                tokens[mapping["constituent"]] += amount
         counted = {name: amount for name, amount in tokens.items() if amount > 0}
         return (counted if len(days) >= rule["min_days"] else {}), known, len(days)
 
@@ -564,18 +569,24 @@ class Reference:
         latest = next((row for row in reversed(rows) if self.visible(row, day)), None)
         return None if latest is None or latest["partial"] else latest
 
-    def _told_finer(self, row: Row, day: date) -> bool:
-        """Return whether the same tokens are known for a shorter period, or for one as long that began before."""
+    def _alone(self, day: date, seller: tuple[Any, ...]) -> dict[tuple[date, date], tuple[int, set[date]]]:
+        """Return, of each period of a seller that counts, its tokens and the days that no finer period covers.
 
-        def fineness(of: Row) -> tuple[timedelta, date]:
-            return of["period_end"] - of["period_start"], of["period_start"]
-
-        return any(
-            fineness(other) < fineness(row)
-            and other["period_start"] <= row["period_end"]
-            and other["period_end"] >= row["period_start"]
-            for other in self._once("told", self._told_for, day, tuple(row[name] for name in SERIES[:5]))
-        )
+        The finest is taken first: the shortest, and of those as long the one that begins first. Every later one gives
+        its tokens less what those before it say of its days, each taken to be used evenly on the days that it has alone.
+        """
+        found: dict[tuple[date, date], tuple[int, set[date]]] = {}
+        covered: set[date] = set()
+        told = self._once("told", self._told_for, day, seller)
+        for row in sorted(told, key=lambda r: (r["period_end"] - r["period_start"], r["period_start"])):
+            mine = set(days_of(row))
+            before = sum(
+                half_even(Fraction(amount * len(theirs & mine), len(theirs))) for amount, theirs in found.values()
+            )
+            if mine - covered:
+                found[row["period_start"], row["period_end"]] = max(0, row["tokens"] - before), mine - covered
+            covered |= mine
+        return found
 
     def _told_for(self, day: date, seller: tuple[Any, ...]) -> list[Row]:
         told = (self._told(rows, day) for rows in self.volumes.values())
@@ -821,6 +832,11 @@ def _order(row: Row, complete: bool) -> tuple[Any, ...]:
 def reading(row: Row) -> tuple[Any, ...]:
     """Return what names the reading of a source that a row belongs to."""
     return row["source"], row["capture"], row["known_at"]
+
+
+def days_of(row: Row) -> list[date]:
+    """Return the days of the period of a volume."""
+    return [row["period_start"] + timedelta(days=k) for k in range((row["period_end"] - row["period_start"]).days + 1)]
 
 
 def nano(amount: Decimal | int) -> int:

@@ -701,17 +701,48 @@ def test_days_counted_twice_are_complete_once() -> None:
 
 
 def test_tokens_of_periods_that_overlap_count_once() -> None:
-    """Ten tokens a day, and 77 for the week of them: the days count, from when they are known, and the week does not.
+    """Ten tokens on each of days 0 to 2, 77 in the week of days 0 to 6, and 50 in that of days 4 to 10.
 
-    The first three days become known on day 9, after the week; until then there is the week alone. Another week that
-    begins later overlaps the first one and does not count either.
+    The days become known on day 9, after the first week; until then there is the week alone. Then 30 of its 77 are
+    those of the days, and 47 are left for days 3 to 6. Three of these four days are of the second week too, which is as
+    long and begins later: 47 * 3 / 4 = 35.25 of its 50 are counted already, and 15 are left for days 7 to 10.
     """
     rows = small_inputs({"x": 10}, days=range(3))
     rows["observations"] = [quote("x", "1", 0)]
     late = [{**row, "known_at": at(9)} for row in rows["volumes"]]
     rows["volumes"] = [*late, volume("x", 77, 0, 6), volume("x", 50, 4, 10)]
     text = SMALL.replace("window_days = 2", "window_days = 20")
-    assert [f["volume"] for f in agreed(text, rows, [8, 10, 12])] == [77, 30, 30]
+    fixings = agreed(text, rows, [8, 10, 12])
+    assert [f["volume"] for f in fixings] == [77, 30 + 47, 30 + 47 + 15]
+    assert [f["volume_days"] for f in fixings] == [7, 7, 11]
+
+
+FINER = {
+    # days 0 to 9 have 100 tokens; what finer periods say inside of them, and what all of it counts
+    "a day inside": ([(3, 3, 10)], 100),
+    "as much inside as there is": ([(3, 3, 100)], 100),
+    "more inside than there is": ([(3, 3, 130)], 130),
+    "a day of nothing": ([(3, 3, 0)], 100),
+    "days over all of it": ([(0, 4, 30), (5, 9, 30)], 60),
+    "a week with a day inside": ([(0, 6, 60), (2, 2, 20)], 100),
+    "a week with more in its day": ([(0, 6, 60), (2, 2, 90)], 100),
+    # days -2 to 1: half of its 41 tokens, 20.5, rounded to the even 20, are of days 0 and 1
+    "one that reaches beyond": ([(-2, 1, 41)], 41 + 80),
+    # the day takes 21 of them; the other 20 are of days -1 to 1, two thirds of which, 13.33, belong to days 0 and 1
+    "one beyond, with a day of it outside": ([(-2, 1, 41), (-2, -2, 21)], 41 + 87),
+    "two that overlap each other": ([(0, 3, 40), (2, 5, 40)], 100),
+}
+
+
+@pytest.mark.parametrize("known_at", [None, at(40)])
+@pytest.mark.parametrize("case", FINER)
+def test_a_longer_period_counts_for_the_days_that_are_its_own(case: str, known_at: datetime | None) -> None:
+    finer, expected = FINER[case]
+    rows = small_inputs({"x": 10}, days=range(0))
+    rows["observations"] = [quote("x", "1", 0)]
+    rows["volumes"] = [volume("x", 100, 0, 9), *(volume("x", tokens, start, end) for start, end, tokens in finer)]
+    text = SMALL.replace("window_days = 2", "window_days = 20")
+    assert [f["volume"] for f in agreed(text, rows, [12], known_at=known_at)] == [expected]
 
 
 @pytest.mark.parametrize("known_at", [None, at(40)])
