@@ -116,3 +116,65 @@ def darkened(looks: pl.DataFrame, blind: pl.DataFrame) -> pl.DataFrame:
         read_at=pl.col("seen_at").filter("reads").last(),
     )
     return last.filter(~pl.col("reads")).drop("reads").collect().join(blind, on=["spot", *SNAPSHOT])
+
+
+def showings(
+    asked: pl.DataFrame, spans: pl.DataFrame, said: pl.DataFrame, looks: pl.DataFrame, blind: pl.DataFrame
+) -> pl.DataFrame:
+    """Return the looks made while a price was quoted that tell whether it was still there.
+
+    Parameters
+    ----------
+    asked : DataFrame
+        ``k``, the number of a price, its ``source, quote, spot, price, currency``, since when it was ``shown``, and its
+        ``end``; null: it still stands.
+    spans : DataFrame
+        ``k, begin, end`` of each row that says it: between them nothing may have been on offer.
+    said : DataFrame
+        Every row: ``quote, source, capture, known_at, valid_from, valid_to``, and the price and currency ``told``.
+    looks : DataFrame
+        SIGHTINGS with ``enters``.
+    blind : DataFrame
+        Of `Spots`.
+
+    Returns
+    -------
+    DataFrame
+        ``k, enters, day, shows`` in order: a look that came with rows shows the price if one of them says it, and shows
+        another if only others are of the quote. A look that came without any, such as one of a source that tells changes,
+        shows whatever stands, if it could read it.
+    """
+    looks = looks.select(*SNAPSHOT, "enters", day=pl.col("seen_at").dt.date())
+    wanted = said.join(asked.select("quote").unique(), on="quote", how="semi").join(looks, on=SNAPSHOT)
+    open_ = pl.col("valid_to").is_null() | (pl.col("enters") < pl.col("valid_to"))
+    wanted = wanted.filter((pl.col("valid_from") <= pl.col("enters")) & open_)
+    shelf = asked.select("k", "quote", "price", "currency", "shown", "end").join(wanted, on="quote")
+    same = pl.col("told").eq_missing(pl.col("price")) & (pl.col("told_currency") == pl.col("currency"))
+    own = shelf.group_by("k", "shown", "end", "enters", "day").agg(shows=same.any())
+    silent = looks.join(said.select(SNAPSHOT).unique(), on=SNAPSHOT, how="anti")
+    standing = asked.select("k", "source", "spot", "shown").join(spans, on="k").join(silent, on="source")
+    standing = standing.filter(pl.col("begin") <= pl.col("enters")).join(blind, on=["spot", *SNAPSHOT], how="anti")
+    found = pl.concat([own, standing.select(*own.columns[:-1], shows=pl.lit(True))])
+    still = pl.col("end").is_null() | (pl.col("enters") < pl.col("end"))
+    after = found.filter((pl.col("enters") > pl.col("shown")) & still)
+    return after.select("k", "enters", "day", "shows").sort("k", "enters", "day", "shows")
+
+
+def shown_again(shown: pl.DataFrame, *, days: int) -> pl.DataFrame:
+    """Return ``k, second_day``: when a look showed a price on a later day for the last of `days` times.
+
+    Parameters
+    ----------
+    shown : DataFrame
+        ``k, enters, day, shows`` of `showings`, with ``since``, the day on which the source was seen with the price first;
+        null: not yet. A look that showed another price starts the count again, with the next look that shows this one.
+    days : int
+        Later days that are needed.
+    """
+    run = ["k", "run"]
+    runs = shown.with_columns(run=(~pl.col("shows")).cum_sum().over("k")).filter("shows")
+    since = pl.when(pl.col("run") == 0).then("since")
+    before = pl.max_horizontal(since, pl.col("day").cum_max().shift(1).over(run))
+    later = runs.with_columns(later=(pl.col("day") > before).fill_null(False))
+    counted = later.with_columns(count=pl.col("later").cum_sum().over(run)).filter("later", pl.col("count") == days)
+    return counted.group_by("k").agg(second_day=pl.col("enters").min())
