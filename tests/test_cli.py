@@ -101,7 +101,7 @@ def test_explain(run: Run) -> None:
     assert code == 0
     assert "what moved it since 2026-06-24" in out
     found = answer(run("explain", "tix", "--date", "2026-06-25", "--json"))
-    names = {"fixing", "constituents", "elementary", "excluded", "moved", "successors", "observations"}
+    names = {"fixing", "constituents", "elementary", "excluded", "unread", "moved", "successors", "observations"}
     assert set(found) == names
     members = [c for c in found["constituents"] if c["weight"] is not None]
     assert abs(sum(float(c["weight"]) for c in members) - 1) < 1e-7

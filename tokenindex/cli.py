@@ -20,7 +20,17 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .errors import DeterminationError, InputDataError, LedgerError, TokenIndexError
-from .report import columns, explained, fixing_text, input_text, moved_text, reasons, short_row, succession_text
+from .report import (
+    columns,
+    explained,
+    fixing_text,
+    input_text,
+    moved_text,
+    reasons,
+    short_row,
+    succession_text,
+    unread_text,
+)
 
 if TYPE_CHECKING:
     from .adapters import Parsed
@@ -529,6 +539,7 @@ def _check_inputs(options: argparse.Namespace) -> Answer:
         "cut_off": found.cut_off,
         "held": found.held.to_dicts(),
         "notes": found.notes.to_dicts(),
+        "unread": found.unread.to_dicts(),
         "sources": found.sources.to_dicts(),
         "tokens": found.tokens,
         "unmapped_tokens": found.unmapped,
@@ -601,21 +612,27 @@ def _backfill(options: argparse.Namespace) -> Answer:
 def _explain(options: argparse.Namespace) -> Answer:
     import polars as pl
 
+    from .guard import unread_prices
     from .identity import successions
 
     home = _home(options)
     methodology = home.methodology(options.index, options.date)
     number = methodology.calendar.number(options.date)
     dates = list(methodology.calendar.dates[max(0, number - 1) : number + 1])
-    found, _ = _determine(options, home, dates)
+    found, inputs = _determine(options, home, dates)
     followed = successions(found, options.date, home.links)
-    parts = [fixing_text(found, found.fixing(options.date)), *explained(found, options), *succession_text(followed)]
+    unread = unread_prices(inputs, methodology, found.only(options.date))
+    if options.constituent:
+        unread = unread.filter(pl.col("constituent") == options.constituent)
+    parts = [fixing_text(found, found.fixing(options.date)), *explained(found, options), *unread_text(unread)]
+    parts += succession_text(followed)
     observed = found.observations_on(options.date).filter(pl.col("constituent") == (options.constituent or ""))
     content = {
         "fixing": found.fixing(options.date),
         "constituents": found.constituents_on(options.date).to_dicts(),
         "elementary": found.elementary_on(options.date).to_dicts(),
         "excluded": dict(reasons(found.observations_on(options.date), "excluded_by")),
+        "unread": unread.to_dicts(),
         "moved": moved_text(found, dates)[1],
         "successors": followed.to_dicts(),
         "observations": observed.to_dicts(),

@@ -428,6 +428,7 @@ def _refuse_nothing(parsed: Parsed, adapter_name: str, *, where: str) -> None:
     """Refuse a file of which nothing could be read, not even that it was looked at."""
     rows = {table.name: len(frame) for table, frame in parsed.tables().items()}
     rejects = rows.pop("REJECTS")
+    del rows["UNREAD"]
     empty = (parsed.rejects["reason"] == "empty_snapshot").all()
     if rejects and not empty and not any(rows.values()):
         reasons = ", ".join(parsed.rejects["reason"].unique().sort())
