@@ -39,6 +39,7 @@ from tokenindex.numbers import (
     columns,
     links,
     multilateral,
+    multilaterals,
     panel,
     panels,
 )
@@ -711,6 +712,7 @@ def test_sparse_panels_and_small_pieces_give_the_same_figures(method: str, monke
     draw = np.random.default_rng(3)
     rows = [(t, f"i{i}", float(draw.lognormal()), float(draw.lognormal())) for t in range(12) for i in range(9)]
     given_table = table([row for row in rows if draw.random() < 0.8])
+    monkeypatch.setattr(multilaterals, "CELLS", 20)
     weights = "shares" if method == "wtpd" else None
     wholes = [
         multilateral(given_table, method=method, window=5, splice="mean", weights=weights).frame,
