@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -14,8 +13,10 @@ from test_adapters import fixture, read, tar
 
 from tokenindex.changes import Changes
 from tokenindex.cli import main
+from tokenindex.constituents import _NO_QUOTE
 from tokenindex.home import Home
 from tokenindex.looks import Spots
+from tokenindex.recompute import NO_QUOTE
 from tokenindex.tables import OBSERVATIONS, UNREAD
 
 Said = list[tuple[str | None, ...]]
@@ -416,8 +417,9 @@ def test_guards_and_selection_agree_on_what_is_gone(watched: Home) -> None:
     assert ended(12) == [datetime(2026, 6, 11, 1, tzinfo=UTC)]
 
 
-def test_a_home_reads_what_could_not_be_read_from_its_cache(watched: Home, tmp_path: Path) -> None:
-    again = Home.open(watched.path).inputs()
-    assert said(again.unread) == [("anthropic", MODEL, "output", "not_a_price")]
-    cached = list((watched.path / "tables").glob("*/unread.arrow"))
-    assert len(cached) == 1
+def test_a_home_gives_what_could_not_be_read(watched: Home) -> None:
+    assert said(Home.open(watched.path).inputs().unread) == [("anthropic", MODEL, "output", "not_a_price")]
+
+
+def test_the_second_verifier_knows_every_reason_that_makes_a_row_no_quote() -> None:
+    assert set(NO_QUOTE) == set(_NO_QUOTE)

@@ -769,8 +769,8 @@ def registry_of(content: bytes, digest: str, name: str) -> list[Row]:
 # 6. records: prices -----------------------------------------------------------------------------------------------------
 
 NO_QUOTE = frozenset(
-    "unmapped not_in_universe source_not_allowed component_not_used withdrawn source_unseen service_tier "
-    "prompt_length".split()
+    "unmapped not_in_universe source_not_allowed component_not_used withdrawn source_unseen unreadable "
+    "service_tier prompt_length".split()
 )
 UNPRICED = frozenset(("not_positive", "price_bounds", "no_exchange_rate", "price_too_large"))
 SCREENED = frozenset(("region", "date_kind", "alias"))
@@ -1042,6 +1042,7 @@ class Recomputation:
         yield "component_not_used", row["component"] not in (*self.mix, *self.instead.values())
         yield "withdrawn", row["price"] is None or None
         yield "source_unseen", None
+        yield "unreadable", None
         yield "service_tier", row["service_tier"] not in self.workload["service_tiers"]
         yield "prompt_length", self.share(row) == 0
         for screen in self.tables["screens"]:
