@@ -1,16 +1,15 @@
 """The store of Delta tables: for homes that a lake's engines read, on a disk or in object storage (extra ``store``).
 
-*Reads* Delta tables through `deltalake`, and *writes* them: creation, checkpoints, compaction and deletion through it, an
-append as a commit of our own. *Never* asks a Delta table what held at a time: `known_at` on the rows does, its own clock is
-that of files.
+*Reads* Delta tables through `deltalake`, and *writes* them: creation, settings and checkpoints through it, what adds or
+replaces a file as a commit of our own. *Never* asks a Delta table what held at a time: `known_at` on the rows does, its own
+clock is that of files.
 
     HOME/store/TABLE/     a Delta table each: the columns of the table after `batch` and `row`
     HOME/store/batches/   the Delta table of the batches that count, with the digests of their rows
 
-An append to a Delta table is a file that is made under the next number of its log, if nobody made it first, which is what
-`tokenindex.files` does: made by us the rows are flushed before the log names them, and it costs the same on the last day as
-on the first; made by deltalake 1.6 neither is so. Such a commit adds one file and changes nothing else, so it
-contradicts no other.
+A commit to a Delta table is a file that is made under the next number of its log, if nobody made it first, which is what
+`tokenindex.files` does: made by us the rows are flushed before the log names them, an append costs the same on the last
+day as on the first, and of two compactions at once one gives way. Made by deltalake 1.6 none of this is so.
 
 A batch counts when the table ``batches`` names it, which is written last: rows of a batch that it does not name, left by
 a writer that was killed, are in the tables and are not read. Other engines join with it on ``stored = batch``.
@@ -22,7 +21,8 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Collection, Iterator, Mapping
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -47,7 +47,9 @@ BATCHES: Final = pl.Schema(
 """The columns of the table of batches: `stored` is the `batch` of its rows, `tables` their digests and files as JSON."""
 CHECKPOINT_EVERY: Final = 100
 ATTEMPTS: Final = 1000
-DELETED_AT_ONCE: Final = 500
+REWRITES: Final = 10
+SEGMENT_ROWS: Final = 1_000_000
+"""A merged file of so many rows is not merged again."""
 
 
 @dataclass(frozen=True)
@@ -130,50 +132,83 @@ class _Table:
             self.version = int(json.loads(last)["version"]) if last else -1
         while (content := self.files.read(self.commit_name(self.version + 1))) is not None:
             self.version += 1
-            yield [json.loads(line) for line in content.splitlines()]
+            yield _actions(content)
 
     def commit(self, info: dict[str, Any], file: _File, moment: int) -> bool:
         """Add one file by the next commit; False if somebody else made that commit."""
-        add = {
-            "path": file.name,
-            "partitionValues": {},
-            "size": file.size,
-            "modificationTime": moment,
-            "dataChange": True,
-            "stats": json.dumps({"numRecords": file.rows}),
-        }
-        about = {
-            "timestamp": moment,
-            "operation": "WRITE",
-            "operationParameters": {"mode": "Append"},
-            "isBlindAppend": True,
-            "engineInfo": "tokenindex",
-            **info,
-        }
-        lines = [json.dumps({"commitInfo": about}), json.dumps({"add": add})]
-        if not self.files.create(self.commit_name(self.version + 1), "\n".join(lines).encode() + b"\n"):
+        about = {**info, "operation": "WRITE", "operationParameters": {"mode": "Append"}, "isBlindAppend": True}
+        actions = [_info(about, moment), {"add": _add(file, moment, new=True)}]
+        if not self.files.create(self.commit_name(self.version + 1), _lines(actions)):
             return False
         self.version += 1
         if self.version % CHECKPOINT_EVERY == 0:
-            self.delta().create_checkpoint()
-            self.flush(self.version, checkpoint=True)
+            self.checkpoint(self.version)
         return True
 
-    def flush(self, since: int, *, checkpoint: bool = False) -> None:
-        """Flush to the disk what deltalake wrote from a version on: it leaves that to the system."""
-        if not isinstance(self.files, LocalFiles):
-            return
-        folder = self.files.path / "store" / self.name
-        version, paths = since, [folder / "_delta_log", folder]
-        while (content := self.files.read(self.commit_name(version))) is not None:
-            actions = [json.loads(line) for line in content.splitlines()]
-            paths += [folder / action["add"]["path"] for action in actions if "add" in action]
-            paths.append(self.files.path / self.commit_name(version))
+    def replace(self, removed: Mapping[str, int], file: _File | None, *, seen: int, new: bool) -> bool:
+        """Put one file in the place of others; False if one of those was removed by somebody since the version `seen`.
+
+        Of two compactions at once by deltalake 1.6 both succeed, and their rows are in the table twice.
+        """
+        now = time.time_ns() // 10**6
+        about: dict[str, Any] = {
+            "operation": "DELETE" if new else "OPTIMIZE",
+            "operationParameters": {},
+            "isBlindAppend": False,
+        }
+        actions = [_info(about, now)]
+        for path, size in removed.items():
+            gone = {"path": path, "deletionTimestamp": now, "dataChange": new, "size": size}
+            actions.append({"remove": {**gone, "extendedFileMetadata": True, "partitionValues": {}}})
+        actions += [{"add": _add(file, now, new=new)}] if file else []
+        version = seen + 1
+        while not self.files.create(self.commit_name(version), _lines(actions)):
+            others = _actions(self.files.read(self.commit_name(version)) or b"")
+            if any(action.get("remove", {}).get("path") in removed for action in others):
+                return False
             version += 1
-        if checkpoint:
-            paths += [*(folder / "_delta_log").glob(f"{since:020}.checkpoint*"), folder / "_delta_log/_last_checkpoint"]
-        for path in paths:
-            _fsync(path)
+        self.checkpoint(version)
+        return True
+
+    def checkpoint(self, version: int) -> None:
+        """Let deltalake write down what the table holds now, and flush that."""
+        self.delta().create_checkpoint()
+        if isinstance(self.files, LocalFiles):
+            folder = self.files.path / "store" / self.name / "_delta_log"
+            for path in (*folder.glob("*.checkpoint*"), folder / "_last_checkpoint", folder):
+                if path == folder or path.name == "_last_checkpoint" or int(path.name[:20]) >= version:
+                    _fsync(path)
+
+    def set_append_only(self, append_only: bool) -> None:
+        """Allow rows to be removed, or forbid it again."""
+        delta = self.delta()
+        delta.alter.set_table_properties({"delta.appendOnly": str(append_only).lower()})
+        self.flush(delta.version())
+
+    def flush(self, version: int) -> None:
+        """Flush a commit that deltalake made, which it leaves to the system."""
+        if isinstance(self.files, LocalFiles):
+            path = self.files.path / self.commit_name(version)
+            for one in (path, path.parent, path.parent.parent, path.parent.parent.parent):
+                _fsync(one)
+
+
+def _info(about: dict[str, Any], moment: int) -> dict[str, Any]:
+    return {"commitInfo": {"timestamp": moment, "engineInfo": "tokenindex", **about}}
+
+
+def _add(file: _File, moment: int, *, new: bool) -> dict[str, Any]:
+    """Return the action that adds a file; `new`: with rows that were not there."""
+    facts = {"path": file.name, "partitionValues": {}, "size": file.size, "modificationTime": moment}
+    return {**facts, "dataChange": new, "stats": json.dumps({"numRecords": file.rows})}
+
+
+def _lines(actions: Sequence[dict[str, Any]]) -> bytes:
+    return b"".join(json.dumps(action).encode() + b"\n" for action in actions)
+
+
+def _actions(content: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in content.splitlines()]
 
 
 @dataclass
@@ -330,34 +365,46 @@ class DeltaStore:
         known = self._now()
         gone = [known[key].stored for key in forget if key in known]
         written = removed = 0
+        # batches first: what it does not name does not count
         for name in ("batches", *TABLES):
             table = self._tables[name]
-            if not table.exists():
-                continue
-            delta = table.delta()
-            before = delta.version()
-            if gone:
-                _delete(delta, "stored" if name == "batches" else "batch", gone)
-            metrics = delta.optimize.compact()
-            written, removed = written + metrics["numFilesAdded"], removed + metrics["numFilesRemoved"]
-            if delta.version() > before:
-                delta.create_checkpoint()
-                table.flush(before + 1)
-                table.flush(delta.version(), checkpoint=True)
+            if table.exists():
+                if gone:
+                    table.set_append_only(False)
+                done = self._rewrite(name, gone)
+                if gone:
+                    table.set_append_only(True)
+                written, removed = written + done[0], removed + done[1]
         return {"written": written, "removed": removed}
+
+    def _rewrite(self, name: str, gone: Collection[str]) -> tuple[int, int]:
+        """Put the files of a table together, without the rows of some batches; return how many were written and removed."""
+        table = self._tables[name]
+        for _ in range(REWRITES):
+            delta = table.delta()
+            there = delta.get_add_actions()
+            facts = zip(*(there[column].to_pylist() for column in ("path", "size_bytes", "num_records")), strict=True)
+            files = {path: size for path, size, rows in facts if gone or rows is None or rows < SEGMENT_ROWS}
+            contents = zip(files, self.files.read_each([f"store/{name}/{path}" for path in files]), strict=True)
+            frames = {path: frame for path, content in contents if (frame := _frame(content)) is not None}
+            if len(frames) < (1 if gone else 2):
+                return 0, 0
+            key = "stored" if name == "batches" else "batch"
+            rows = pl.concat(frame.select(table.schema.names()) for frame in frames.values())
+            left = rows.filter(~pl.col(key).is_in(list(gone))).sort(table.schema.names()[:2])
+            if gone and len(frames) == 1 and len(left) == len(rows):
+                return 0, 0
+            file = self._put(name, left, f"merged-{secrets.token_hex(8)}") if len(left) else None
+            removed = {path: files[path] for path in frames}
+            if table.replace(removed, file, seen=delta.version(), new=bool(gone)):
+                return int(file is not None), len(removed)
+            if file:
+                self.files.remove(f"store/{name}/{file.name}")
+        return 0, 0  # others compact all the time
 
 
 def _never_first(table: _Table) -> LedgerError:
     return LedgerError("others are always first", where=table.uri, expected="a place to write to")
-
-
-def _delete(delta: Any, column: str, stored: list[str]) -> None:
-    """Delete the rows of batches; the table refuses that but for this moment."""
-    delta.alter.set_table_properties({"delta.appendOnly": "false"})
-    for start in range(0, len(stored), DELETED_AT_ONCE):
-        names = ", ".join(f"'{name}'" for name in stored[start : start + DELETED_AT_ONCE])
-        delta.delete(f"{column} IN ({names})")
-    delta.alter.set_table_properties({"delta.appendOnly": "true"})
 
 
 def _active(delta: Any) -> list[str]:
