@@ -79,7 +79,7 @@ def relist(home: Home, change: Callable[[list[dict[str, Any]]], list[dict[str, A
     for fields in change(facts):
         last = entry("looks", last, fields)
         (home.path / "looks" / f"{last.number:08}.json").write_bytes(last.content)
-    home.__dict__.pop("looks")
+    home.__dict__.pop("seen")
 
 
 def made(home: Home, index: str, *, day: date = DAY, inputs: Inputs | None = None) -> Record:

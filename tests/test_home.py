@@ -21,11 +21,12 @@ import pytest
 from conftest import DAY, RATES, SEEN, made, price_rows, relist, tree
 
 from tokenindex.adapters import adapter
+from tokenindex.captures import moment
 from tokenindex.chains import Chain
 from tokenindex.determination import determine
 from tokenindex.errors import AdapterError, InputDataError, LedgerError, TokenIndexError
 from tokenindex.files import LocalFiles
-from tokenindex.home import Home, moment
+from tokenindex.home import Home
 from tokenindex.records import record
 from tokenindex.registers import read_registry
 from tokenindex.selection import Inputs
@@ -39,6 +40,20 @@ TABLES = ("observations", "volumes", "sightings", "rates", "registry")
 def same(a: Inputs, b: Inputs) -> bool:
     """Return whether two homes give the same input tables."""
     return all(getattr(a, name).equals(getattr(b, name)) for name in TABLES)
+
+
+def parsed_anew(home: Home) -> Inputs:
+    """Return the input tables of the captures of a home as if it had no store."""
+    without = Home(home.files)
+    without.__dict__["store"] = None
+    return without.inputs()
+
+
+def stored_batches(home: Home) -> set[str]:
+    """Return the batches of the store of a home as it is now."""
+    store = Home(home.files).store
+    assert store
+    return set(store.batches())
 
 
 def files(home: Home) -> dict[str, str]:
@@ -202,10 +217,9 @@ def test_moments_are_kept_exactly(empty: Home, tmp_path: Path, seen_at: datetime
     (capture,) = home.captures()
     assert (capture.seen_at, capture.known_at) == (seen_at, seen_at)
     assert capture.seen_at.utcoffset() == timedelta(0)
-    cached = home.inputs()
-    shutil.rmtree(home.path / "tables")
-    assert same(cached, home.inputs())
-    assert len(cached.observations) == 1
+    stored = home.inputs()
+    assert same(stored, parsed_anew(home))
+    assert len(stored.observations) == 1
 
 
 def test_a_moment_without_a_zone_is_refused(empty: Home, prices: Path) -> None:
@@ -216,14 +230,24 @@ def test_a_moment_without_a_zone_is_refused(empty: Home, prices: Path) -> None:
     assert tree(empty.path) == before
 
 
-def test_cached_tables_are_the_captures_parsed_again(empty: Home, sample: Home, inputs: Inputs) -> None:
+def test_stored_rows_are_the_captures_parsed_again(
+    empty: Home, sample: Home, inputs: Inputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for capture in sample.captures():
         facts = {"source": capture.source, "seen_at": capture.seen_at, "known_at": capture.known_at}
+        facts |= {"licence": capture.licence, "reference": capture.reference}
         empty.ingest(sample.path / "captures" / capture.name, adapter_name=capture.adapter, **facts)
-    assert len(list((empty.path / "tables").iterdir())) == len(sample.captures())
-    assert same(empty.inputs(), inputs)
-    shutil.rmtree(empty.path / "tables")
+    assert same(parsed_anew(empty), inputs)
+    with monkeypatch.context() as patch:  # nothing is parsed
+        patch.setattr("tokenindex.home.adapter", lambda name: replace(adapter(name), parse=None))
+        assert same(empty.inputs(), inputs)
+        assert same(Home.open(empty.path).inputs(), inputs)
+    shutil.rmtree(empty.path / "store")
+    shutil.rmtree(empty.path / "batches")
     assert same(Home.open(empty.path).inputs(), inputs)
+    with monkeypatch.context() as patch:  # they were stored again
+        patch.setattr("tokenindex.home.adapter", lambda name: replace(adapter(name), parse=None))
+        assert same(Home.open(empty.path).inputs(), inputs)
 
 
 def test_tables_of_another_adapter_version_are_made_again(
@@ -240,27 +264,41 @@ def test_tables_of_another_adapter_version_are_made_again(
         )
 
     assert len(empty.inputs().observations) == 2
-    monkeypatch.setattr("tokenindex.home.adapter", newer)
-    assert len(empty.inputs().observations) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr("tokenindex.home.adapter", newer)
+        assert len(empty.inputs().observations) == 1
+        assert len(Home.open(empty.path).inputs().observations) == 1
+    # rows of the other version stay
+    assert len(list((empty.path / "store/observations").iterdir())) == 2
+    monkeypatch.setattr("tokenindex.home.adapter", lambda name: replace(adapter(name), parse=None))
+    assert len(empty.inputs().observations) == 2
 
 
-def test_tables_that_are_not_as_they_were_written_are_made_again(empty: Home, prices: Path) -> None:
-    """A cache may be lost or spoilt; no row is."""
+def test_rows_that_are_not_as_they_were_written_are_made_again(
+    empty: Home, prices: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store may be lost or spoilt; no row is."""
     empty.ingest(prices, **FACTS)
     good = empty.inputs()
-    (folder,) = (empty.path / "tables").iterdir()
-    path = folder / "observations.arrow"
+    (path,) = (empty.path / "store/observations").iterdir()
     whole = path.read_bytes()
-    for spoilt in (None, b"", whole[:-7], b"junk", bytes([*whole[:-99], whole[-99] ^ 1, *whole[-98:]])):
+    other = io.BytesIO()
+    pl.read_parquet(path).with_columns(pl.col("price") + 1).write_parquet(other)
+    cut = bytes([*whole[:-99], whole[-99] ^ 1, *whole[-98:]])
+    for spoilt in (None, b"", whole[:-7], b"junk", cut, b"PAR1" + b"\0" * 40 + b"PAR1", other.getvalue()):
         path.unlink(missing_ok=True)
         if spoilt is not None:
             path.write_bytes(spoilt)
-        assert same(empty.inputs(), good)
-    good.observations.clear().write_ipc(path)
-    assert same(empty.inputs(), good)
+        home = Home.open(empty.path)
+        assert same(home.inputs(), good)
+        with monkeypatch.context() as patch:  # they were stored again, beside what is spoilt
+            patch.setattr("tokenindex.home.adapter", lambda name: replace(adapter(name), parse=None))
+            assert same(home.inputs(), good)
+            assert same(Home.open(empty.path).inputs(), good)
+        path = max((empty.path / "store/observations").iterdir(), key=lambda file: file.stat().st_mtime_ns)
 
 
-def test_a_changed_byte_of_a_capture_is_refused_cached_or_not(empty: Home, prices: Path) -> None:
+def test_a_changed_byte_of_a_capture_is_refused_with_rows_in_the_store_or_without(empty: Home, prices: Path) -> None:
     empty.ingest(prices, **FACTS)
     (capture,) = empty.captures()
     path = empty.path / "captures" / capture.name
@@ -269,7 +307,7 @@ def test_a_changed_byte_of_a_capture_is_refused_cached_or_not(empty: Home, price
         with pytest.raises(InputDataError, match="hashes to") as found:
             Home.open(empty.path).inputs()
         assert found.value.expected == capture.sha256
-        shutil.rmtree(empty.path / "tables", ignore_errors=True)
+        shutil.rmtree(empty.path / "store", ignore_errors=True)
     path.unlink()
     with pytest.raises(InputDataError, match="gone"):
         Home.open(empty.path).inputs()
@@ -350,7 +388,7 @@ def test_an_ingest_that_is_killed_anywhere_shows_nothing_and_can_be_repeated(
 ) -> None:
     first = tmp_path / "first.csv"
     first.write_bytes(price_rows("cache_read,1,per_1m_tokens"))
-    clean = Home.init(tmp_path / "clean")
+    clean = Home.init(tmp_path / "clean", store="parquet")
     clean.ingest(first, **FACTS)
     shutil.copytree(clean.path, tmp_path / "start")
     before, shown = clean.inputs(), files(clean)
@@ -380,9 +418,11 @@ def test_an_ingest_that_is_killed_anywhere_shows_nothing_and_can_be_repeated(
         assert (found is None) == stored
         assert files(Home.open(home.path)) == whole
         assert same(Home.open(home.path).inputs(), after)
-        rmtree(home.path / "tables")
+        assert same(parsed_anew(home), after)
+        assert set(Home.open(home.path).current()) <= stored_batches(home)
+        rmtree(home.path / "store")
         assert same(Home.open(home.path).inputs(), after)
-    assert points > 15
+    assert points > 25
 
 
 def test_a_killed_ingest_leaves_nothing_to_one_with_another_adapter(

@@ -29,6 +29,7 @@ ORDER = (
     "units",
     "periods",
     "tables",
+    "digests",
     "numbers",
     "rules.caps",
     "rules.consolidation",
@@ -72,15 +73,19 @@ ORDER = (
     "capture",
     "files",
     "chains",
+    "captures",
+    "store",
     "signing",
     "ledger",
     "home",
+    "retention",
     "publication",
     "errata",
     "containers",
     "bundles",
     "report",
     "desk",
+    "storeroom",
     "cli",
     "recompute",
 )
@@ -101,8 +106,8 @@ def modules() -> dict[str, Path]:
 
 
 def room(module: str) -> str:
-    """Return the place of a module in the order: all adapters share one room, as do index numbers and all that fetches."""
-    return module.partition(".")[0] if module.startswith(("adapters.", "capture.", "numbers.")) else module
+    """Return the place of a module in the order: all adapters share one room, as do index numbers, stores, fetching."""
+    return module.partition(".")[0] if module.startswith(("adapters.", "capture.", "numbers.", "store.")) else module
 
 
 def imports(module: str, path: Path) -> set[str]:

@@ -17,6 +17,8 @@ from .errors import LedgerError
 from .files import Files
 from .records import canonical
 
+GATHERED = 1000
+"""Entries that are copied into one file by `Chain.gather`."""
 ATTEMPTS = 1000
 """Writers that may come first, one after another, before it is said that something is wrong."""
 
@@ -99,16 +101,38 @@ class Chain:
         LedgerError
             If the list is not whole: an entry is missing, changed or in another place.
         """
-        if not self._known:
-            names = self.files.names(self.name)
-            for number, there in enumerate(names, start=1):
-                if there != file_of(self.name, number):
-                    raise _broken(f"there is {there}", where=str(self.files), expected=file_of(self.name, number))
         new: list[bytes] = []
+        if not self._known:
+            new += self._first()
         while (content := self.files.read(file_of(self.name, len(self._known) + len(new) + 1))) is not None:
             new.append(content)
         self._known += linked(self.name, new, after=self._known[-1] if self._known else None)
         return self._known
+
+    def _first(self) -> list[bytes]:
+        """Return what is there when the list is first read: many entries from their copy in one file."""
+        names = self.files.names(self.name)
+        for number, there in enumerate(names, start=1):
+            if there != file_of(self.name, number):
+                raise _broken(f"there is {there}", where=str(self.files), expected=file_of(self.name, number))
+        copies = self.files.names(f"gathered/{self.name}")[: len(names) // GATHERED]
+        gathered = [line for copy in self.files.read_each(copies) for line in (copy or b"").splitlines()]
+        whole = len(gathered) == len(copies) * GATHERED
+        if not whole or (gathered and gathered[-1] != self.files.read(names[len(gathered) - 1])):
+            raise _broken("the copies are of another list", where=f"{self.files}/gathered", expected="no such folder")
+        return gathered + [content or b"" for content in self.files.read_each(names[len(gathered) :])]
+
+    def gather(self) -> int:
+        """Copy every full thousand of entries into one file each, which is faster to read; return how many are new.
+
+        The digests that link the entries hold for the copies as well.
+        """
+        there = self.entries()
+        new = 0
+        for end in range(GATHERED, len(there) + 1, GATHERED):
+            lines = b"\n".join(one.content for one in there[end - GATHERED : end])
+            new += self.files.create(f"gathered/{self.name}/{end:08}.jsonl", lines + b"\n")
+        return new
 
     def append(
         self,

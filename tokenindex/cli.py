@@ -90,26 +90,32 @@ def _parser() -> argparse.ArgumentParser:
         "(without it: what home.toml says, else cut-off)",
     )
 
-    _add_commands(commands, shared, homed, timed)
+    _add_home(commands, shared, homed)
+    _add_fixing(commands, homed, timed)
     _add_publication(commands, shared, homed)
+    _add_storage(commands, homed)
+    _add_identity(commands, homed)
+    _add_reference(commands, shared)
     _add_methodology(commands, homed, timed)
     return parser
 
 
-def _add_commands(
-    commands: Any, shared: argparse.ArgumentParser, homed: argparse.ArgumentParser, timed: argparse.ArgumentParser
-) -> None:
-    def command(
-        name: str, run: Callable[..., Answer], text: str, parent: argparse.ArgumentParser
-    ) -> argparse.ArgumentParser:
-        made: argparse.ArgumentParser = commands.add_parser(name, parents=[parent], help=text, description=text)
-        made.set_defaults(run=run)
-        return made
+def _command(
+    commands: Any, name: str, run: Callable[..., Answer], text: str, parent: argparse.ArgumentParser
+) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = commands.add_parser(name, parents=[parent], help=text, description=text)
+    made.set_defaults(run=run)
+    return made
 
-    made = command("init", _init, "Make an empty home folder.", shared)
-    made.add_argument("folder", type=Path)
 
-    made = command("ingest", _ingest, "Store a captured file in a home folder, after reading and checking it.", homed)
+def _add_home(commands: Any, shared: argparse.ArgumentParser, homed: argparse.ArgumentParser) -> None:
+    """Add what makes a home and brings captures into it."""
+    made = _command(commands, "init", _init, "Make an empty home folder.", shared)
+    made.add_argument("folder", help="a folder, or the address of one in object storage")
+    made.add_argument("--store", choices=("parquet", "delta"), default="parquet", help="where rows are kept")
+
+    text = "Store a captured file in a home folder, after reading and checking it."
+    made = _command(commands, "ingest", _ingest, text, homed)
     made.add_argument("file", type=Path, help=f"a file, or {_PACKAGE}: the list that the installed package carries")
     made.add_argument("--adapter", required=True, help="the adapter that reads it")
     made.add_argument(
@@ -122,41 +128,40 @@ def _add_commands(
     made.add_argument("--licence", help="licence of the figures")
     made.add_argument("--reference", help="address the file came from")
 
-    made = command(
-        "fetch", _fetch, "Fetch sources that sources.toml of a home allows, and store what they give.", homed
-    )
+    text = "Fetch sources that sources.toml of a home allows, and store what they give."
+    made = _command(commands, "fetch", _fetch, text, homed)
     which = made.add_mutually_exclusive_group(required=True)
     which.add_argument("names", nargs="*", metavar="NAME", default=[], help="a source, by its name in sources.toml")
     which.add_argument("--all", action="store_true", help="every source")
 
-    made = command(
-        "check",
-        _check_inputs,
-        f"Report on the inputs of one date, worst first; exit code {HELD} if a price is held.",
-        timed,
-    )
-    made.add_argument("index", help="index, such as tix, tix.output (a component) or tix:agentic (another workload)")
+
+def _add_fixing(commands: Any, homed: argparse.ArgumentParser, timed: argparse.ArgumentParser) -> None:
+    """Add what makes, explains and repeats fixings."""
+    named = "index, such as tix, tix.output (a component) or tix:agentic (another workload)"
+    text = f"Report on the inputs of one date, worst first; exit code {HELD} if a price is held."
+    made = _command(commands, "check", _check_inputs, text, timed)
+    made.add_argument("index", help=named)
     made.add_argument("--date", required=True, type=_date)
 
-    made = command("fix", _fix, "Determine the fixing of one date.", timed)
-    made.add_argument("index", help="index, such as tix, tix.output (a component) or tix:agentic (another workload)")
+    made = _command(commands, "fix", _fix, "Determine the fixing of one date.", timed)
+    made.add_argument("index", help=named)
     made.add_argument("--date", required=True, type=_date)
     made.add_argument("--record", type=Path, metavar="FILE", help="write the record there instead of into the home")
 
-    made = command("backfill", _backfill, "Determine the fixings of many dates at once.", timed)
+    made = _command(commands, "backfill", _backfill, "Determine the fixings of many dates at once.", timed)
     made.add_argument("index")
     made.add_argument("--from", required=True, type=_date, dest="start")
     made.add_argument("--to", required=True, type=_date, dest="end")
     made.add_argument("--records", type=Path, metavar="FOLDER", help="write the record of every date there")
 
-    made = command("explain", _explain, "Say what entered a fixing, what did not and why, and who moved it.", timed)
+    text = "Say what entered a fixing, what did not and why, and who moved it."
+    made = _command(commands, "explain", _explain, text, timed)
     made.add_argument("index")
     made.add_argument("--date", required=True, type=_date)
     made.add_argument("--constituent", help="show the observations of one constituent")
 
-    made = command(
-        "verify", _verify, "Repeat a record, or all of an evidence bundle, from captures and documents.", homed
-    )
+    text = "Repeat a record, or all of an evidence bundle, from captures and documents."
+    made = _command(commands, "verify", _verify, text, homed)
     made.add_argument("record", type=Path, help="a record, or an evidence bundle: that needs no home")
     made.add_argument("--digest", help="of a record: the published digest, or the first digits of it")
     made.add_argument("--key", metavar="ID", help="of a bundle: the first key of the ledger, as its owner published it")
@@ -165,14 +170,40 @@ def _add_commands(
         "--anchor", type=Path, action="append", default=[], metavar="FILE", help="of a bundle: kept elsewhere"
     )
 
-    made = command("unmapped", _unmapped, "List what the registry does not know, by volume.", homed)
+
+def _add_storage(commands: Any, homed: argparse.ArgumentParser) -> None:
+    """Add what looks after the store of a home: each command is a function of `tokenindex.storeroom`."""
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        def run(options: argparse.Namespace) -> Answer:
+            from . import storeroom
+
+            answer: Answer = getattr(storeroom, name)(options, _own_home(options), _progress)
+            _progress("")
+            return answer
+
+        return _command(commands, name, run, text, homed)
+
+    command("store", "Describe the store of a home, and compare every row in it with its digest.")
+    command("compact", "Put the small files of the store together, and collect those of writers that were killed.")
+    made = command("retain", "Remove captures that were last of use longer ago than must be kept.")
+    made.add_argument(
+        "--years", required=True, type=int, metavar="N", help="for how long everything is kept: at least 5"
+    )
+    made.add_argument("--at", required=True, type=_moment, metavar="WHEN", help="the moment from which is counted")
+    made.add_argument("--dry-run", action="store_true", help="only list what would be removed")
+
+
+def _add_identity(commands: Any, homed: argparse.ArgumentParser) -> None:
+    """Add what concerns the names and volumes of models."""
+    made = _command(commands, "unmapped", _unmapped, "List what the registry does not know, by volume.", homed)
     kind = made.add_mutually_exclusive_group()
     kind.add_argument("--prices", action="store_true", help="list sellers of prices instead, by number of observations")
     kind.add_argument(
         "--by-day", action="store_true", help="print the mapped share of the volume of every period instead"
     )
 
-    made = command("release", _release, "Average what several buyers paid, and show none of them.", homed)
+    made = _command(commands, "release", _release, "Average what several buyers paid, and show none of them.", homed)
     made.add_argument("folder", type=Path, help="a folder for prices.csv and volumes.csv in the project's own form")
     made.add_argument("--source", required=True, help="the name under which the released rows are known")
     made.add_argument("--known-at", required=True, type=_moment, metavar="WHEN", help="when the release is published")
@@ -180,9 +211,11 @@ def _add_commands(
     made.add_argument("--tokens", required=True, type=int, metavar="N", help="fewest tokens of a figure")
     made.add_argument("--share", required=True, type=_decimal, metavar="S", help="largest share of one contributor")
 
-    command("adapters", _adapters, "List the adapters: what each reads and gives.", shared)
 
-    made = command("tables", _tables, "Describe the tables: columns, types, units, meanings.", shared)
+def _add_reference(commands: Any, shared: argparse.ArgumentParser) -> None:
+    """Add what describes the library."""
+    _command(commands, "adapters", _adapters, "List the adapters: what each reads and gives.", shared)
+    _command(commands, "tables", _tables, "Describe the tables: columns, types, units, meanings.", shared)
 
 
 def _add_publication(commands: Any, shared: argparse.ArgumentParser, homed: argparse.ArgumentParser) -> None:
@@ -335,7 +368,7 @@ def _date(text: str) -> date:
 
 
 def _moment(text: str) -> datetime:
-    from .home import moment
+    from .captures import moment
 
     try:
         return moment(text)
@@ -408,7 +441,7 @@ def _determine(options: argparse.Namespace, home: Home, dates: Sequence[date]) -
     from .determination import determine
 
     methodology = home.methodology(options.index, max(dates))
-    inputs = home.inputs(progress=_progress)
+    inputs = home.inputs(since=min(dates), progress=_progress)
     _progress(f"determining {len(dates)} fixings of {methodology.index}")
     found = determine(methodology, inputs, dates=dates, known_at=_known(options, home))
     _progress("")
@@ -420,7 +453,7 @@ def _determine(options: argparse.Namespace, home: Home, dates: Sequence[date]) -
 def _init(options: argparse.Namespace) -> Answer:
     from .home import Home
 
-    home = Home.init(options.folder)
+    home = Home.init(options.folder, store=options.store)
     return f"made {home.files} with {len(home.registry)} rows of registry", {"home": str(home.files)}
 
 
@@ -570,9 +603,11 @@ def _store(options: argparse.Namespace, home: Home, made: Any) -> str | None:
 
 
 def _write_once(path: Path, made: Any) -> Path:
-    if path.exists() and path.read_bytes() != made.content:
+    from .files import new_file
+
+    new = not path.exists() and new_file(path, lambda file: file.write(made.content))
+    if not new and path.read_bytes() != made.content:
         raise InputDataError("another record stands there", where=str(path), remedy="name another file")
-    path.write_bytes(made.content)
     return path
 
 
@@ -702,6 +737,7 @@ def _unmapped(options: argparse.Namespace) -> Answer:
 
 
 def _release(options: argparse.Namespace) -> Answer:
+    from .files import LocalFiles, kept
     from .release import release
 
     folder: Path = options.folder
@@ -720,7 +756,7 @@ def _release(options: argparse.Namespace) -> Answer:
     folder.mkdir(parents=True, exist_ok=True)
     written = {"prices.csv": found.prices_csv(), "volumes.csv": found.volumes_csv()}
     for name, content in written.items():
-        (folder / name).write_bytes(content)
+        kept(LocalFiles(folder), name, content)
     withheld = reasons(found.withheld, "reason")
     told = ", ".join(f"{n} {reason}" for reason, n in withheld) or "none"
     text = f"released    {len(found.prices)} prices into {folder}\nwithheld    {told}"

@@ -7,12 +7,20 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, Final, Protocol
 
 from .errors import AdapterError, LedgerError
+
+AT_ONCE: Final = 32
+"""Objects that are got at the same time."""
+READ_AHEAD: Final = 256
+"""Objects whose bytes are held before they are asked for."""
 
 
 class Files(Protocol):
@@ -20,6 +28,9 @@ class Files(Protocol):
 
     def read(self, name: str) -> bytes | None:
         """Return the bytes of a file, or None if there is none."""
+
+    def read_each(self, names: Sequence[str]) -> Iterator[bytes | None]:
+        """Yield the bytes of several files, in their order; from object storage several are got at once."""
 
     def create(self, name: str, content: bytes) -> bool:
         """Make a file and return True, or False if there is one already: of two writers at once one gets True.
@@ -29,6 +40,9 @@ class Files(Protocol):
 
     def names(self, folder: str) -> list[str]:
         """Return the names of all files below a folder, sorted; ``""`` is the whole."""
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Return the size in bytes of every file below a folder, by name."""
 
     def remove(self, name: str) -> None:
         """Take a file away. For copies, and for what may be forgotten after the years of retention."""
@@ -88,6 +102,10 @@ class LocalFiles:
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
 
+    def read_each(self, names: Sequence[str]) -> Iterator[bytes | None]:
+        """Yield the bytes of several files, in their order."""
+        return map(self.read, names)
+
     def create(self, name: str, content: bytes) -> bool:
         """Make a file and return True, or False if there is one already."""
         path = self._at(name)
@@ -104,6 +122,10 @@ class LocalFiles:
             base = Path(place).relative_to(self.path).as_posix()
             found += [f"{base}/{name}" if base != "." else name for name in files if not name.startswith(".")]
         return sorted(found)
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Return the size in bytes of every file below a folder, by name."""
+        return {name: self._at(name).stat().st_size for name in self.names(folder)}
 
     def remove(self, name: str) -> None:
         """Take a file away."""
@@ -124,7 +146,9 @@ class LocalFiles:
 class ObjectFiles:
     """Files in object storage, such as ``s3://bucket/folder``, through the package ``obstore`` (extra ``store``).
 
-    A file is made with a conditional put: the storage refuses a second one under the same name.
+    A file is made with a conditional put: the storage refuses a second one under the same name. Who may read and write, and
+    another address than that of the cloud, are said by the variables that obstore reads (``AWS_ACCESS_KEY_ID``,
+    ``AWS_ENDPOINT_URL`` …), never by a file of ours.
     """
 
     url: str
@@ -132,29 +156,51 @@ class ObjectFiles:
 
     def read(self, name: str) -> bytes | None:
         """Return the bytes of an object, or None if there is none."""
-        try:
-            return bytes(self._store.get(name).bytes())
-        except FileNotFoundError:
-            return None
+        with self._asked(name):
+            try:
+                return bytes(self._bucket.get(name).bytes())
+            except FileNotFoundError:
+                return None
+
+    def read_each(self, names: Sequence[str]) -> Iterator[bytes | None]:
+        """Yield the bytes of several objects, in their order."""
+        with ThreadPoolExecutor(AT_ONCE) as several:
+            for start in range(0, len(names), READ_AHEAD):
+                yield from several.map(self.read, names[start : start + READ_AHEAD])
 
     def create(self, name: str, content: bytes) -> bool:
         """Make an object and return True, or False if there is one already."""
-        try:
-            self._store.put(name, content, mode="create")
-        except self._obstore.exceptions.AlreadyExistsError:
-            return False
+        with self._asked(name):
+            try:
+                self._bucket.put(name, content, mode="create")
+            except self._obstore.exceptions.AlreadyExistsError:
+                return False
         return True
 
     def names(self, folder: str) -> list[str]:
         """Return the names of all objects below a folder, sorted."""
-        listed = self._store.list(prefix=folder or None)
-        return sorted(str(found["path"]) for batch in listed for found in batch)
+        return sorted(self.sizes(folder))
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Return the size in bytes of every object below a folder, by name."""
+        with self._asked(folder):
+            listed = [found for batch in self._bucket.list(prefix=folder or None) for found in batch]
+        return {str(found["path"]): int(found["size"]) for found in listed}
 
     def remove(self, name: str) -> None:
         """Take an object away."""
-        self._store.delete(name)
+        with self._asked(name):
+            self._bucket.delete(name)
 
-    @property
+    @contextmanager
+    def _asked(self, name: str) -> Iterator[None]:
+        """Say which object the storage did not give, and why, as a disk would."""
+        try:
+            yield
+        except self._obstore.exceptions.BaseError as wrong:
+            raise OSError(None, str(wrong), f"{self.url}/{name}") from None
+
+    @cached_property
     def _obstore(self) -> Any:
         try:
             import obstore
@@ -164,8 +210,8 @@ class ObjectFiles:
             ) from None
         return obstore
 
-    @property
-    def _store(self) -> Any:
+    @cached_property
+    def _bucket(self) -> Any:
         return self._obstore.store.from_url(self.url, **self.options)
 
     def __str__(self) -> str:

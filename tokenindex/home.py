@@ -6,7 +6,9 @@ digest, and the lists only grow.
     HOME/home.toml          settings
     HOME/looks/NUMBER.json  the list of captured files, a chain: digest, name, adapter, source, moments, licence, how it
                             was got (a file that is not in the list is not there: it is listed last)
-    HOME/captures/NAME      the bytes
+    HOME/captures/NAME      the bytes; HOME/retired/ lists those that were removed after the years of retention
+    HOME/store/, batches/   the rows of the captures as `tokenindex.store` keeps them; they can be made again
+    HOME/gathered/          copies of many entries of a list in one file
     HOME/sources.toml       the addresses that may be fetched, with every limit of doing so
     HOME/registry.csv       the registry in use; HOME/registries/ holds every one that a record names
     HOME/links.csv          links between models, for the administrator; a home need not have them
@@ -20,7 +22,6 @@ People write ``home.toml``, ``sources.toml``, ``registry.csv``, ``links.csv`` an
 
 from __future__ import annotations
 
-import hashlib
 import re
 import tomllib
 from collections.abc import Callable, Iterator
@@ -33,7 +34,8 @@ from typing import Any, Final
 import polars as pl
 
 from .adapters import Capture, Parsed, adapter, look
-from .adapters.reading import in_utc, written
+from .adapters.reading import in_utc
+from .captures import Looks, intact, read, short
 from .chains import Chain, Entry
 from .documents import load
 from .errors import InputDataError, LedgerError, MethodologyError
@@ -45,19 +47,23 @@ from .records import Record, registry_digest
 from .registers import read_registry, read_table
 from .selection import Inputs
 from .sources import EXAMPLE, Source, read_sources
+from .store import KINDS, Batch, Store, assembled, open_store
 from .tables import LINKS
 from .verification import Evidence, merge
 
-FACTS: Final = ("sha256", "name", "adapter", "source", "seen_at", "known_at", "licence", "reference")
 SETTINGS: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
     "known_at": (lambda s: isinstance(s, datetime) and s.tzinfo is not None, "a moment with zone"),
     "redistributable": (
         lambda s: isinstance(s, list) and all(isinstance(t, str) for t in s),
         "the licences under which captured files may be passed on, as the list of captures names them",
     ),
+    "store": (lambda s: s in KINDS, "one of " + ", ".join(KINDS)),
 }
 """Of each setting in ``home.toml``: what it may be."""
 SETTINGS_EXAMPLE: Final = """# Settings of this tokenindex home.
+
+# Where rows are kept once they were read: parquet (files and a chain), or delta (Delta tables, extra store).
+store = "{store}"
 
 # Captured files under these licences go into evidence bundles; of others the bundle holds the digest alone.
 redistributable = ["Apache-2.0", "CC-BY-4.0", "CC0-1.0", "MIT"]
@@ -115,18 +121,21 @@ class Home:
         return cls.open(shipped("sample_data"))
 
     @classmethod
-    def init(cls, place: Path | str) -> Home:
+    def init(cls, place: Path | str, *, store: str = "parquet") -> Home:
         """Make an empty home with the shipped registry; one that was begun and not finished is finished.
+
+        `store` is where it keeps the rows of its captures: ``parquet`` or ``delta``.
 
         Raises
         ------
         LedgerError
             If something else is there already: nothing is overwritten.
         """
+        open_store(store, files_at(place))  # what it needs is installed
         home, sample = cls(files_at(place)), LocalFiles(shipped("sample_data"))
         new = {name: sample.read(name) or b"" for name in ("registry.csv", "links.csv")}
         # home.toml makes it a home: it comes last
-        new |= {"sources.toml": EXAMPLE.encode(), "home.toml": SETTINGS_EXAMPLE.encode()}
+        new |= {"sources.toml": EXAMPLE.encode(), "home.toml": SETTINGS_EXAMPLE.format(store=store).encode()}
         there = home.files.names("")
         if "home.toml" in there or set(there) - set(new):
             raise LedgerError(f"{place} is not empty", remedy="name a folder that does not exist yet")
@@ -179,9 +188,20 @@ class Home:
         return read_sources(content, where=where)
 
     @cached_property
+    def seen(self) -> Looks:
+        """The list of captured files as objects, and what of them was retired."""
+        return Looks(self.files)
+
+    @property
     def looks(self) -> Chain:
         """The list of captured files."""
-        return Chain(self.files, "looks")
+        return self.seen.chain
+
+    @cached_property
+    def store(self) -> Store | None:
+        """Where the rows of the captures are kept; None for a home without a store, whose captures are parsed each time."""
+        kind = self.settings.get("store")
+        return open_store(kind, self.files) if kind else None
 
     @cached_property
     def ledger_chain(self) -> Chain:
@@ -216,7 +236,7 @@ class Home:
 
     def captures(self) -> list[Capture]:
         """Return the facts of every captured file."""
-        return [_capture(entry) for entry in self.looks.entries()]
+        return list(self.seen.captures())
 
     def content(self, sha256: str) -> bytes | None:
         """Return the bytes of a capture, or None if this home does not hold it."""
@@ -228,33 +248,58 @@ class Home:
 
         The same bytes may have been seen several times: that a source does not change is a fact as well.
         """
-        same = [c for c in self.captures() if c.sha256 == sha256]
+        same = self.seen.of(sha256)
         looks = [c for c in same if like and look(c) == look(like)]
         return next(iter([*looks, *same]), None)
 
-    def inputs(self, *, progress: Progress = lambda _: None) -> Inputs:
-        """Return the input tables of every capture."""
-        listed = self.captures()
-        parsed = []
-        for number, capture in enumerate(listed, start=1):
-            progress(f"reading {number} of {len(listed)}: {capture.name}")
-            parsed.append(adapter(capture.adapter).parse(self._intact(capture), capture))
-        return merge(parsed, self.registry)
+    def current(self) -> dict[str, Batch]:
+        """Return what the store is to hold: every look that was not retired, as the adapters of today read it."""
+        batches = (Batch(capture, adapter(capture.adapter).version) for capture in self.seen.held())
+        return {batch.key: batch for batch in batches}
 
-    def _intact(self, capture: Capture) -> bytes:
-        name = f"captures/{capture.name}"
-        content = self.files.read(name)
-        if content is None:
-            raise InputDataError("the captured file is gone", where=self.where(name), expected=capture.sha256)
-        actual = hashlib.sha256(content).hexdigest()
-        if actual != capture.sha256:
-            raise InputDataError(
-                f"the file hashes to {actual}",
-                where=self.where(name),
-                expected=capture.sha256,
-                remedy="restore the captured bytes: a capture never changes",
-            )
-        return content
+    def inputs(self, *, since: date | None = None, progress: Progress = lambda _: None) -> Inputs:
+        """Return the input tables of every capture that was not retired.
+
+        The captures are the truth: their bytes are compared with their digests, and what the store does not hold as it was
+        written is parsed again.
+
+        Parameters
+        ----------
+        since : date, optional
+            The first date that is to be determined from them.
+
+        Raises
+        ------
+        InputDataError
+            If the bytes of a capture are gone or changed.
+        LedgerError
+            If captures that `since` may need were retired.
+        """
+        self.seen.refuse_before(since)
+        batches = self.current()
+        found = self.store.read(batches) if self.store else None
+        names = [f"captures/{batch.capture.name}" for batch in batches.values()]
+        made: dict[str, Parsed] = {}
+        contents = zip(batches.items(), self.files.read_each(names), strict=True)
+        for number, ((key, batch), content) in enumerate(contents, start=1):
+            progress(f"reading {number} of {len(batches)}: {batch.capture.name}")
+            whole = intact(content, batch.capture, where=self.where(names[number - 1]))
+            if found is None or key not in found.batches:
+                made[key] = adapter(batch.capture.adapter).parse(whole, batch.capture)
+        if found is None or self.store is None:
+            return merge(list(made.values()), self.registry)
+        self._remember(self.store, {key: (batches[key], parsed) for key, parsed in made.items()})
+        tables = assembled(found, made, list(batches))
+        return Inputs(**{name: tables[name] for name in tables if name != "rejects"}, registry=self.registry)
+
+    def _remember(self, store: Store, made: dict[str, tuple[Batch, Parsed]]) -> None:
+        """Store what was parsed. A disk that is full or may not be written to keeps nobody from reading."""
+        there = store.batches() if made else {}
+        try:
+            for key, (batch, parsed) in made.items():
+                store.append(batch, parsed, damaged=key in there)
+        except OSError:
+            return
 
     def ingest(
         self,
@@ -287,27 +332,17 @@ class Home:
 
     def keep(self, content: bytes, capture: Capture, *, fetched: dict[str, str] | None = None) -> Parsed | None:
         """Store captured bytes, by the rules of `ingest`; `fetched` says how they were got."""
-        reader, known_as = adapter(capture.adapter), capture.name
-        capture = replace(capture, name=f"{capture.seen_at.date()}_{capture.sha256[:12]}_{_short(known_as)}")
-        if self._listing(capture, fetched) is None:
+        if self.seen.listed(capture):
             return None
-        # errors name the file as the user knows it
-        parsed = reader.parse(content, replace(capture, name=known_as)).checked(where=known_as)
-        _refuse_nothing(parsed, capture.adapter, where=known_as)
-        stored = self.capture(capture.sha256)
-        if stored:
-            capture = replace(capture, name=stored.name)
-        else:
-            kept(self.files, f"captures/{capture.name}", content)
-        new = self.looks.append(lambda _: self._listing(capture, fetched))
-        return parsed if new else None
-
-    def _listing(self, capture: Capture, fetched: dict[str, str] | None) -> dict[str, Any] | None:
-        """Return what the list says of a capture, or None if it says so already."""
-        if any(look(there) == look(capture) for there in self.captures()):
-            return None
-        moments = {"seen_at": written(capture.seen_at), "known_at": written(capture.known_at)}
-        return {**vars(capture), **moments, "fetched": fetched}
+        known_as, stored = capture.name, self.capture(capture.sha256)
+        name = stored.name if stored else f"{capture.seen_at.date()}_{capture.sha256[:12]}_{short(known_as)}"
+        capture = replace(capture, name=name)
+        parsed = read(adapter(capture.adapter), content, capture, known_as=known_as)
+        # the list comes last: what it does not name is not there
+        kept(self.files, f"captures/{capture.name}", content)
+        if self.store:
+            self.store.append(Batch(capture, adapter(capture.adapter).version), parsed)
+        return parsed if self.seen.add(capture, fetched) else None
 
     @cached_property
     def registry(self) -> pl.DataFrame:
@@ -368,7 +403,13 @@ class Home:
 
     def evidence(self) -> Evidence:
         """Return where verification finds the captures, documents and registries of this home."""
-        return Evidence(self.content, self.document, self._registry, self.methodology, self.capture)
+        return Evidence(self._needed, self.document, self._registry, self.methodology, self.capture)
+
+    def _needed(self, sha256: str) -> bytes | None:
+        content = self.content(sha256)
+        if content is None:
+            self.seen.refuse_retired(sha256)
+        return content
 
     def keep_document(self, methodology: Methodology) -> None:
         """Store a document under its digest: what was published stays reproducible when documents are edited."""
@@ -395,46 +436,3 @@ class Home:
 def folder_of(index: str) -> str:
     """Return the name of the folder of an index: a colon is no part of a file name everywhere."""
     return index.replace(":", "~")
-
-
-def _capture(entry: Entry) -> Capture:
-    fields = entry.fields
-    try:
-        facts = {name: fields[name] for name in FACTS}
-        return Capture(**facts | {name: moment(fields[name]) for name in ("seen_at", "known_at")})
-    except (KeyError, ValueError, TypeError) as wrong:
-        raise InputDataError(f"{wrong!r}", where=f"looks entry {entry.number}", expected=", ".join(FACTS)) from None
-
-
-def moment(text: str) -> datetime:
-    """Return an ISO moment, or midnight UTC of an ISO date, in UTC."""
-    found = datetime.fromisoformat(text)
-    if found.tzinfo is None:
-        if len(text) > 10:
-            raise ValueError(f"{text!r} has no zone")
-        found = found.replace(tzinfo=UTC)
-    try:
-        return found.astimezone(UTC)
-    except OverflowError:
-        raise ValueError(f"{text!r} is not a moment in UTC") from None
-
-
-def _short(name: str) -> str:
-    """Return a file name that any file system and any line of the list can hold."""
-    return re.sub(r"[^\w .+@=~-]", "_", name, flags=re.ASCII)[-120:]
-
-
-def _refuse_nothing(parsed: Parsed, adapter_name: str, *, where: str) -> None:
-    """Refuse a file of which nothing could be read, not even that it was looked at."""
-    rows = {table.name: len(frame) for table, frame in parsed.tables().items()}
-    rejects = rows.pop("REJECTS")
-    del rows["UNREAD"]
-    empty = (parsed.rejects["reason"] == "empty_snapshot").all()
-    if rejects and not empty and not any(rows.values()):
-        reasons = ", ".join(parsed.rejects["reason"].unique().sort())
-        raise InputDataError(
-            f"all {rejects} rows were rejected: {reasons}",
-            where=where,
-            expected=f"rows as read by the adapter {adapter_name!r}",
-            remedy="correct the rows, or name the adapter that reads the file; nothing was stored",
-        )

@@ -72,7 +72,7 @@ def publish(
         _refuse_early(methodology, dates, at=at, vintage=vintage, known_at=known_at)
         for day in dates:
             home.ledger().refuse_publication(methodology.index, day, vintage, where=str(home.files))
-    inputs = home.inputs(progress=progress)
+    inputs = home.inputs(since=min(days), progress=progress)
     captures = home.captures()
     published = []
     for methodology, dates, known_at in batches:
@@ -130,7 +130,7 @@ def restate(
         raise DeterminationError(f"{moment_text(moment)} is not over yet", expected=f"a moment up to {moment_text(at)}")
     later = [date.fromisoformat(d) for i, d in home.ledger().figures if i == index and d > str(day)]
     later = [d for d in sorted(later) if methodology.calendar.cut_off_at(d) <= moment]
-    inputs = home.inputs(progress=progress)
+    inputs = home.inputs(since=day, progress=progress)
     found = determine(methodology, inputs, dates=[day, *later], known_at=moment)
     made = record(found, day, inputs=inputs, captures=home.captures())
     kind, change = _weighed(methodology, official, replaced, made, at=at)
@@ -223,7 +223,7 @@ def figure(
             return held
         known = known_of(held)
     methodology = home.methodology(index, day) if version is None else home.version(index, version)
-    inputs = home.inputs()
+    inputs = home.inputs(since=day)
     found = determine(methodology, inputs, dates=[day], known_at=known)
     return record(found, day, inputs=inputs, captures=home.captures())
 
