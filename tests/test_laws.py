@@ -309,7 +309,7 @@ def test_every_observation_is_used_or_has_a_reason() -> None:
 def test_a_fixing_loads_nothing_that_fetches() -> None:
     words = ["fix", "anthropic-output", "--date", "2026-06-25"]
     body = f"import sys\nfrom tokenindex.cli import main\nassert main({words!r}) == 0\n"
-    check = "print([m for m in sys.modules if m.startswith('tokenindex.capture')], file=sys.stderr)"
+    check = "print([m for m in sys.modules if m.split('.')[1:2] == ['capture']], file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", body + check], capture_output=True, text=True, check=True)
     assert done.stderr.strip().splitlines()[-1] == "[]"
 
