@@ -187,6 +187,15 @@ def bundled(home: Home) -> None:
     assert list(verify_bundle(path))
 
 
+def compacted(home: Home) -> None:
+    """Put the small files of the store together."""
+    home.inputs()
+    home.looks.gather()
+    home.ledger_chain.gather()
+    if home.store:
+        home.store.compact(home.current())
+
+
 ACTS: dict[str, Callable[[Home], None]] = {
     "ingest": ingest,
     "fix": fix,
@@ -196,6 +205,7 @@ ACTS: dict[str, Callable[[Home], None]] = {
     "key introduce": rotate,
     "anchor": anchored,
     "bundle": bundled,
+    "compact": compacted,
 }
 
 
@@ -275,6 +285,7 @@ def interrupted(base: Path, folder: Path, act: str, how: str, every: int) -> Fau
         shutil.rmtree(path)
         path.with_name(f"{path.name}.zip").unlink(missing_ok=True)
     shutil.rmtree(start)
+    (folder / "clean.zip").unlink(missing_ok=True)
     kind = "killed (SIGKILL)" if how == "kill" else "disk full (ENOSPC)"
     return Fault(f"{act}, {kind}", injected, survived, "before or after, nothing between; repeated, it is completed")
 
@@ -488,6 +499,8 @@ def base_home(folder: Path) -> Path:
     """Return a home with a signed ledger, two published dates and an anchor."""
     path = folder / "base"
     shutil.copytree(Home.sample().path, path)
+    with (path / "home.toml").open("a", encoding="utf-8") as settings:
+        settings.write('store = "parquet"\n')
     home = Home.open(path)
     introduce_key(home, KEY, at=AT, valid_to=None, key=None)
     publish(home, [INDEX], days=DAYS, at=AT, key=KEY)

@@ -20,7 +20,7 @@ import polars as pl
 import pytest
 from conftest import DAY, RATES, SEEN, made, price_rows, relist, tree
 
-from tokenindex.adapters import adapter
+from tokenindex.adapters import Parsed, adapter
 from tokenindex.captures import moment
 from tokenindex.chains import Chain
 from tokenindex.determination import determine
@@ -40,6 +40,15 @@ TABLES = ("observations", "volumes", "sightings", "rates", "registry")
 def same(a: Inputs, b: Inputs) -> bool:
     """Return whether two homes give the same input tables."""
     return all(getattr(a, name).equals(getattr(b, name)) for name in TABLES)
+
+
+def unread(name: str) -> Any:
+    """Return an adapter that must not be asked."""
+
+    def parse(*_: object) -> Parsed:
+        raise AssertionError("a capture was parsed")
+
+    return replace(adapter(name), parse=parse)
 
 
 def parsed_anew(home: Home) -> Inputs:
@@ -234,19 +243,19 @@ def test_stored_rows_are_the_captures_parsed_again(
     empty: Home, sample: Home, inputs: Inputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for capture in sample.captures():
-        facts = {"source": capture.source, "seen_at": capture.seen_at, "known_at": capture.known_at}
+        facts: dict[str, Any] = {"source": capture.source, "seen_at": capture.seen_at, "known_at": capture.known_at}
         facts |= {"licence": capture.licence, "reference": capture.reference}
         empty.ingest(sample.path / "captures" / capture.name, adapter_name=capture.adapter, **facts)
     assert same(parsed_anew(empty), inputs)
     with monkeypatch.context() as patch:  # nothing is parsed
-        patch.setattr("tokenindex.home.adapter", lambda name: replace(adapter(name), parse=None))
+        patch.setattr("tokenindex.home.adapter", unread)
         assert same(empty.inputs(), inputs)
         assert same(Home.open(empty.path).inputs(), inputs)
     shutil.rmtree(empty.path / "store")
     shutil.rmtree(empty.path / "batches")
     assert same(Home.open(empty.path).inputs(), inputs)
     with monkeypatch.context() as patch:  # they were stored again
-        patch.setattr("tokenindex.home.adapter", lambda name: replace(adapter(name), parse=None))
+        patch.setattr("tokenindex.home.adapter", unread)
         assert same(Home.open(empty.path).inputs(), inputs)
 
 
@@ -270,7 +279,7 @@ def test_tables_of_another_adapter_version_are_made_again(
         assert len(Home.open(empty.path).inputs().observations) == 1
     # rows of the other version stay
     assert len(list((empty.path / "store/observations").iterdir())) == 2
-    monkeypatch.setattr("tokenindex.home.adapter", lambda name: replace(adapter(name), parse=None))
+    monkeypatch.setattr("tokenindex.home.adapter", unread)
     assert len(empty.inputs().observations) == 2
 
 
@@ -292,7 +301,7 @@ def test_rows_that_are_not_as_they_were_written_are_made_again(
         home = Home.open(empty.path)
         assert same(home.inputs(), good)
         with monkeypatch.context() as patch:  # they were stored again, beside what is spoilt
-            patch.setattr("tokenindex.home.adapter", lambda name: replace(adapter(name), parse=None))
+            patch.setattr("tokenindex.home.adapter", unread)
             assert same(home.inputs(), good)
             assert same(Home.open(empty.path).inputs(), good)
         path = max((empty.path / "store/observations").iterdir(), key=lambda file: file.stat().st_mtime_ns)
@@ -423,6 +432,42 @@ def test_an_ingest_that_is_killed_anywhere_shows_nothing_and_can_be_repeated(
         rmtree(home.path / "store")
         assert same(Home.open(home.path).inputs(), after)
     assert points > 25
+
+
+def test_a_compaction_that_is_killed_anywhere_changes_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = Home.init(tmp_path / "start", store="parquet")
+    for price in (1, 2, 3):
+        file = tmp_path / f"{price}.csv"
+        file.write_bytes(price_rows(f"input,{price},per_1m_tokens"))
+        start.ingest(file, **FACTS)
+        if price == 2:
+            assert start.store
+            start.store.compact(start.current())
+    expected = start.inputs()
+    copytree = shutil.copytree
+    death = Death(monkeypatch)
+    points = 0
+    while True:
+        death.left = 10**9
+        home = Home(LocalFiles(tmp_path / f"killed at {points}"))
+        copytree(start.path, home.path)
+        assert home.store
+        death.left = points
+        try:
+            home.store.compact(home.current())
+        except Killed:
+            points += 1
+        else:
+            break
+        death.left = 10**9
+        again = Home.open(home.path)
+        assert same(again.inputs(), expected)
+        assert again.store
+        again.store.compact(again.current())
+        assert same(Home.open(home.path).inputs(), expected)
+        assert len(list((home.path / "store/observations").glob("*.parquet"))) == 1
+        assert stored_batches(home) == set(again.current())
+    assert points > 12
 
 
 def test_a_killed_ingest_leaves_nothing_to_one_with_another_adapter(

@@ -14,13 +14,13 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 import pytest
@@ -39,6 +39,7 @@ from tokenindex.tables import Column, Table
 
 KINDS = ("parquet", "delta")
 COMPONENTS = ("input", "output", "cache_read")
+COMPRESSIONS: tuple[Literal["zstd"], Literal["uncompressed"]] = ("zstd", "uncompressed")
 KILLS = int(os.environ.get("TOKENINDEX_KILLS", "8"))
 """How often a process of each store is killed."""
 
@@ -155,7 +156,7 @@ def by_hand(rows: list[dict[str, Any]]) -> str:
             wholes = [int(Fraction(cell or 0) * 10 ** int(kind[8:])) for cell in cells]
             content += b"".join(number.to_bytes(16, "little", signed=True) for number in wholes)
         else:
-            numbers = {
+            numbers: dict[str, Callable[[Any], int]] = {
                 "integer": lambda cell: cell,
                 "boolean": int,
                 "date": lambda cell: (cell - epoch.date()).days,
@@ -184,8 +185,8 @@ def test_the_digest_does_not_depend_on_how_rows_lie_in_memory(tmp_path: Path) ->
     assert pieces.n_chunks() > 1
     assert row_digest(KIND, pieces) == expected
     assert row_digest(KIND, pl.concat([frame, frame])[len(frame) :]) == expected
-    for compression in ("zstd", "uncompressed"):
-        frame.write_parquet(tmp_path / "a.parquet", compression=compression, row_group_size=11)  # type: ignore[arg-type]
+    for compression in COMPRESSIONS:
+        frame.write_parquet(tmp_path / "a.parquet", compression=compression, row_group_size=11)
         assert row_digest(KIND, pl.read_parquet(tmp_path / "a.parquet")) == expected
     import pyarrow.parquet as pq
 
@@ -375,7 +376,7 @@ def listed(path: Path, name: str) -> list[str]:
 
 def sums(frame: Any) -> tuple[int, str]:
     """Return number of rows and sum of prices of a pandas or polars frame."""
-    return len(frame), str(sum(Decimal(str(price)) for price in frame["price"]).normalize())
+    return len(frame), str(sum((Decimal(str(price)) for price in frame["price"]), Decimal(0)).normalize())
 
 
 @pytest.mark.parametrize("compacted", [False, True])
@@ -424,11 +425,12 @@ def test_files_of_killed_writers_are_not_there_and_are_collected(
     (first, second) = batches.values()
     store.append(*first)
 
-    def killed(*_: object, **__: object) -> None:
+    def killed(_: Chain, make: Callable[[Sequence[object]], object], **__: object) -> None:
+        make([])
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Chain, "append", lambda self, make, **_: make([]) and killed())
+        patch.setattr(Chain, "append", killed)
         store.append(*second)
     folder = tmp_path / "home/store/observations"
     assert len(list(folder.iterdir())) == 2
@@ -571,10 +573,19 @@ def test_rows_are_flushed_before_the_log_names_them(tmp_path: Path, monkeypatch:
     store, batches = made("delta", tmp_path / "home"), several(2)
     (first, second) = batches.values()
     store.append(*first)
-    steps = []
+    steps: list[str] = []
     flush, link = os.fsync, os.link
-    monkeypatch.setattr(os, "fsync", lambda file: (steps.append("flush"), flush(file))[1])
-    monkeypatch.setattr(os, "link", lambda a, b: (steps.append(Path(b).parent.name), link(a, b))[1])
+
+    def flushed(file: int) -> None:
+        steps.append("flush")
+        flush(file)
+
+    def linked(there: Path, here: Path) -> None:
+        steps.append(here.parent.name)
+        link(there, here)
+
+    monkeypatch.setattr(os, "fsync", flushed)
+    monkeypatch.setattr(os, "link", linked)
     store.append(*second)
     assert [step for step in steps if step != "flush"] == ["observations", "_delta_log", "batches", "_delta_log"]
     for number, step in enumerate(steps):

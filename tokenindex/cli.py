@@ -81,7 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--json", action="store_true", help="print the answer as JSON")
     homed = argparse.ArgumentParser(add_help=False, parents=[shared])
-    homed.add_argument("--home", type=Path, help="home folder; without it the shipped sample data are used, read only")
+    homed.add_argument(
+        "--home", help="home folder, or its address in object storage; without it the shipped sample data, read only"
+    )
     timed = argparse.ArgumentParser(add_help=False, parents=[homed])
     timed.add_argument(
         "--known-at",
