@@ -122,7 +122,8 @@ def test_the_ten_lines_of_python_run(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_command_of_the_table_exists(capsys: pytest.CaptureFixture[str]) -> None:
-    named = set(re.findall(r"`tokenindex ([a-z]+)", README)) | set(re.findall(r", `([a-z]+) FILE", README))
+    named = {n for found in re.findall(r"`tokenindex ([a-z]+(?:\\\|[a-z]+)?) --", README) for n in found.split("\\|")}
+    named |= set(re.findall(r"`tokenindex ([a-z]+)", README)) | set(re.findall(r", `([a-z]+) FILE", README))
     with pytest.raises(SystemExit):
         main(["--help"])
     text = capsys.readouterr().out
