@@ -14,8 +14,8 @@ import pytest
 from hypothesis import settings
 
 from tokenindex.determination import determine
+from tokenindex.inputs import Inputs
 from tokenindex.records import Record, record
-from tokenindex.selection import Inputs
 from tokenindex.store import COLUMNS, Home
 
 settings.register_profile("tokenindex", deadline=None, derandomize=True)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tokenindex.bands import Band, Dirichlet, Range, Table, band, band_of, table_of
 from tokenindex.determination import Determination, determine
 from tokenindex.errors import DeterminationError, InputDataError
-from tokenindex.selection import Inputs
+from tokenindex.inputs import Inputs
 from tokenindex.store import Home
 
 DAY = date(2026, 6, 25)

@@ -25,9 +25,9 @@ from conftest import COLUMNS, DAY, RATES, SEEN, made, price_rows, tree
 from tokenindex.adapters import adapter
 from tokenindex.determination import determine
 from tokenindex.errors import AdapterError, InputDataError, LedgerError, TokenIndexError
+from tokenindex.inputs import Inputs
 from tokenindex.records import record
 from tokenindex.registers import read_registry
-from tokenindex.selection import Inputs
 from tokenindex.store import Home, moment
 from tokenindex.verification import verify
 

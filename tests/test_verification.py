@@ -25,8 +25,8 @@ from tokenindex import verification
 from tokenindex.adapters import adapter
 from tokenindex.determination import determine
 from tokenindex.errors import InputDataError, VerificationError
+from tokenindex.inputs import Inputs
 from tokenindex.records import Record, canonical, record
-from tokenindex.selection import Inputs
 from tokenindex.store import Home, shipped
 from tokenindex.verification import TABLES, Evidence, Step, verify
 

@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from .determination import Determination, determine
     from .documents import load
     from .errors import TokenIndexError
+    from .inputs import Inputs
     from .methodology import Methodology
     from .records import Record, record
-    from .selection import Inputs
     from .store import Home
     from .verification import verify
 
 _WHERE = {
     "Determination": "determination",
     "Home": "store",
-    "Inputs": "selection",
+    "Inputs": "inputs",
     "Methodology": "methodology",
     "Record": "records",
     "TokenIndexError": "errors",

@@ -21,13 +21,11 @@ from typing import Final
 
 import polars as pl
 
+from .amounts import AMOUNT_MAX
 from .exact import NANO, divide_columns
-from .selection import SELLER, SNAPSHOT, Inputs
-from .tables import QUOTE_KEY
-from .units import PER_MTOK
+from .inputs import SELLER, SNAPSHOT, Inputs
+from .tables import QUOTE_KEY, UTC, instant
 
-AMOUNT_MAX: Final = 10**28
-"""Largest price that is told apart, in 1e-15 per million tokens: times `NANO` it stays under 2**126."""
 RATIO_MAX: Final = 10**20
 """Largest ratio that is told apart, in nano."""
 PANEL: Final = ("input", "output", "cache_read", "cache_write")
@@ -50,12 +48,21 @@ class Changes:
     inputs: Inputs
     known_at: datetime | None
     until: datetime
-    sellers: pl.DataFrame | None = None
-    """The only sellers whose quotes are looked at: ``source, provider, model``. None: all."""
+    sellers: pl.Series | None = None
+    """The only sellers whose quotes are looked at: ``seller`` of the quotes. None: all."""
 
     @property
-    def _last(self) -> datetime:
+    def last(self) -> datetime:
+        """The last moment at which anything could become known."""
         return self.known_at or self.until
+
+    @cached_property
+    def _last(self) -> pl.Expr:
+        return instant(self.last)
+
+    @cached_property
+    def _until(self) -> pl.Expr:
+        return instant(self.until)
 
     def _enters(self, column: str) -> pl.Expr:
         """Return the moment at which a row dated by `column` can be seen."""
@@ -64,12 +71,11 @@ class Changes:
     @cached_property
     def bare(self) -> pl.DataFrame:
         """One row a change, by quote and moment: the row, ``begin``, ``end`` and price, without the facts around it."""
-        known = (pl.col("known_at") <= self._last) & (self._enters("valid_from") <= self.until)
-        rows = self.inputs.quotes.filter(known)
+        rows = self.inputs.quotes.with_columns(price=self.inputs.amounts, begin=self._enters("valid_from"))
+        known = (pl.col("known_at") <= self._last) & (pl.col("begin") <= self._until)
         if self.sellers is not None:
-            rows = rows.join(self.sellers, on=SELLER, how="semi", maintain_order="left")
-        rows = rows.with_columns(begin=self._enters("valid_from"))
-        rows = self._ended(rows.with_columns(price=amount()))
+            known &= pl.col("seller").is_in(self.sellers.implode())
+        rows = self._ended(rows.filter(known))
         same = [pl.col(c).eq_missing(pl.col(c).shift(1)) for c in ("quote", "price", "currency", "alias_of")]
         first = pl.col(
             "begin", "source", "currency", "alias_of", "price", "known_at", "date_kind", "valid_from", "quote"
@@ -99,8 +105,8 @@ class Changes:
         if len(gone):
             rows = rows.join(gone, on=list(SNAPSHOT), how="left", maintain_order="left")
         else:
-            rows = rows.with_columns(gone=pl.lit(None, dtype=rows.schema["begin"]))
-        declared = pl.when(pl.col("valid_to") <= self.until).then("valid_to")
+            rows = rows.with_columns(gone=pl.lit(None, dtype=UTC))
+        declared = pl.when(pl.col("valid_to") <= self._until).then("valid_to")
         ended = rows.with_columns(end=pl.min_horizontal(replaced, "gone", declared))
         return ended.filter(pl.col("end").is_null() | (pl.col("begin") < pl.col("end")))
 
@@ -116,13 +122,13 @@ class Changes:
 
     def _looked(self) -> pl.DataFrame:
         seen = self.inputs.sightings.with_columns(enters=self._enters("seen_at"))
-        return seen.filter((pl.col("known_at") <= self._last) & (pl.col("enters") <= self.until))
+        return seen.filter((pl.col("known_at") <= self._last) & (pl.col("enters") <= self._until))
 
     @cached_property
     def looks(self) -> pl.DataFrame:
         """Each look at a source: ``source, begin, end`` (the next look) and ``until``."""
         moments = self._looked().select("source", begin="enters").unique().sort("source", "begin")
-        return moments.with_columns(end=pl.col("begin").shift(-1).over("source"), until=pl.lit(self.until))
+        return moments.with_columns(end=pl.col("begin").shift(-1).over("source"), until=self._until)
 
     @cached_property
     def days(self) -> pl.DataFrame:
@@ -146,7 +152,7 @@ class Changes:
             found = found.hstack(facts)
         previous = pl.col("quote") == pl.col("quote").shift(1)
         moved = previous & pl.col("alias_of").ne_missing(pl.col("alias_of").shift(1))
-        return found.with_columns(alias_moved=moved.fill_null(False), until=pl.lit(self.until))
+        return found.with_columns(alias_moved=moved.fill_null(False), until=self._until)
 
     @cached_property
     def named(self) -> pl.DataFrame:
@@ -257,11 +263,11 @@ class Changes:
     def _rates(self, named: pl.DataFrame, currency: str, *, source: str) -> pl.DataFrame:
         """Return the larger over the smaller of one unit of the price's currency and of `currency`, in nano."""
         rates = self.inputs.rates.filter(pl.col("source") == source)
-        rates = rates.with_columns(pl.col("rate_date").cast(pl.Datetime("us", "UTC")).alias("day"))
+        rates = rates.with_columns(pl.col("rate_date").cast(UTC).alias("day"))
         seen = rates.with_columns(
             enters=self._enters("day"), nano=pl.col("rate").to_physical().cast(pl.Int64).cast(pl.Int128)
         )
-        seen = seen.filter((pl.col("known_at") <= self._last) & (pl.col("enters") <= self.until))
+        seen = seen.filter((pl.col("known_at") <= self._last) & (pl.col("enters") <= self._until))
         ratios = [self._rate(named, seen.filter(base=base), currency, base=base) for base in sorted(set(seen["base"]))]
         nothing = pl.repeat(None, len(named), dtype=pl.Int128, eager=True)
         # the first base that gave a rate by then: one that is known later must not take the place of another
@@ -338,14 +344,6 @@ class Changes:
         each = span.with_columns(at=pl.int_ranges("first", "last")).explode("at").drop_nulls("at")
         found = each.hstack(rows[each["at"]]).filter(pl.col("source") != pl.col("mine"))
         return found.select("k", theirs="price", source="source", begin="begin")
-
-
-def amount() -> pl.Expr:
-    """Return the price in whole 1e-15 per million tokens, half-even; null where it is withdrawn or below zero."""
-    factor = pl.col("unit").replace_strict({u: f.numerator for u, f in PER_MTOK.items()}, return_dtype=pl.Int128)
-    raw = pl.col("price").to_physical().cast(pl.Int128)
-    bounded = pl.min_horizontal(raw, pl.lit(AMOUNT_MAX * NANO, dtype=pl.Int128) // factor)
-    return pl.when(raw >= 0).then(divide_columns(bounded * factor, pl.lit(NANO, dtype=pl.Int128)))
 
 
 def last_of(present: pl.Expr, *, same: str) -> pl.Expr:

@@ -25,8 +25,8 @@ from .report import columns, explained, fixing_text, input_text, moved_text, rea
 if TYPE_CHECKING:
     from .adapters import Parsed
     from .determination import Determination
+    from .inputs import Inputs
     from .methodology import Methodology
-    from .selection import Inputs
     from .sources import Source
     from .store import Home
 
@@ -507,7 +507,7 @@ def _unmapped(options: argparse.Namespace) -> Answer:
     import polars as pl
 
     from .identity import other_names
-    from .selection import SELLER
+    from .inputs import SELLER
 
     home = _home(options)
     inputs = home.inputs(progress=_progress)

@@ -18,14 +18,16 @@ import polars as pl
 from .errors import DeterminationError
 from .exact import NANO, PRICE_MAX, TOKENS_MAX, divide_columns
 from .guard import held_on, hold
+from .inputs import Inputs
 from .methodology import Methodology, Volumes
 from .offers import alone, evaluate, reach
-from .selection import Grid, Inputs, select, select_volumes, union
-from .units import COMPONENTS, PER_MTOK
+from .selection import Grid, select, select_volumes
+from .spells import union
+from .units import COMPONENTS
 
 _COMPONENT = pl.Enum(COMPONENTS)
 _NO_QUOTE = (
-    "unmapped", "not_in_universe", "source_not_allowed", "component_not_used", "withdrawn", "source_unseen",
+    "not_in_universe", "source_not_allowed", "component_not_used", "withdrawn", "source_unseen",
     "service_tier", "prompt_length",
 )  # fmt: skip
 """Why a row says nothing of what the index measures on a date, whatever its price."""
@@ -33,29 +35,25 @@ _UNPRICED = ("not_positive", "price_bounds", "no_exchange_rate", "price_too_larg
 """Why a row that is an offer has no price that can be used: what it offers is on sale all the same."""
 
 
-def observed(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.DataFrame:
-    """Return the observations in force with their standard price and ``held_by``, what the guards hold them back for."""
-    rows = select(inputs, methodology.inputs, methodology.measures.currency, grid)
-    return standardise(hold(rows, held_on(inputs, methodology, grid), grid))
+def observed(inputs: Inputs, methodology: Methodology, grid: Grid) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the observations in force with their standard price and ``held_by``, what the guards hold them back for.
+
+    Those that the registry does not map come apart, as ``row, i0, i1``.
+    """
+    rows, unmapped = select(inputs, methodology.inputs, methodology.measures.currency, grid)
+    return standardise(hold(rows, held_on(inputs, methodology, grid), grid)), unmapped
 
 
 def standardise(rows: pl.DataFrame) -> pl.DataFrame:
-    """Append ``standard_price``: nano index currency per million tokens, from the source's unit and currency.
+    """Append ``standard_price``: nano index currency per million tokens, from ``own`` in the price's own currency.
 
-    The unit is converted first, then the currency; each result is rounded half-even to nine decimals. Null where there
+    The unit was converted first, now the currency is; each result is rounded half-even to nine decimals. Null where there
     is no price, no rate, or more than a million currency units per million tokens.
     """
-    per_mtok = pl.col("unit").replace_strict(
-        {u: f.numerator for u, f in PER_MTOK.items()}, default=None, return_dtype=pl.Int64
-    )
-    rows = rows.with_columns(_factor=per_mtok, _raw=pl.col("price").to_physical())
-    bounded = pl.col("_raw").abs() <= pl.lit(PRICE_MAX * 10**15, dtype=pl.Int128) // pl.col("_factor")
-    sign = pl.when(pl.col("price") < 0).then(-1).otherwise(1)
-    size = divide_columns(pl.col("_raw").abs() * pl.col("_factor"), pl.lit(10**15, dtype=pl.Int128))
-    rows = rows.with_columns(_size=pl.when(bounded).then(size))
-    converted = divide_columns(pl.col("_size") * pl.col("rate"), pl.lit(NANO, dtype=pl.Int128))
-    small = pl.when(converted <= PRICE_MAX).then(converted).cast(pl.Int64)
-    return rows.with_columns(standard_price=small * sign).drop("_factor", "_raw", "_size")
+    size = pl.col("own").abs().cast(pl.Int128) * pl.col("rate")
+    converted = rows.select(divide_columns(size, pl.lit(NANO, dtype=pl.Int128))).to_series()
+    small = pl.when(pl.lit(converted) <= PRICE_MAX).then(pl.lit(converted)).cast(pl.Int64)
+    return rows.with_columns(standard_price=small * pl.col("own").sign())
 
 
 def screen(rows: pl.DataFrame, methodology: Methodology) -> pl.DataFrame:
@@ -67,7 +65,6 @@ def screen(rows: pl.DataFrame, methodology: Methodology) -> pl.DataFrame:
     workload = methodology.workload
     rows = rows.with_columns(reach=reach(workload))
     reasons: list[tuple[str | pl.Expr, pl.Expr]] = [
-        ("unmapped", pl.col("constituent").is_null()),
         ("not_in_universe", outside),
         ("source_not_allowed", pl.col("source_tier").is_null()),
         ("component_not_used", ~pl.col("component").is_in(workload.components)),

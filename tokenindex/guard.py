@@ -17,13 +17,15 @@ from typing import Final
 
 import polars as pl
 
-from .changes import Changes, amount, last_of, ratio
+from .changes import Changes, last_of, ratio
 from .errors import DeterminationError
 from .exact import NANO, divide_columns, money, rescale
+from .inputs import Inputs
 from .methodology import Methodology
 from .rules.guards import Guard, Release
-from .selection import SELLER, Grid, Inputs, select_volumes, split, tile
-from .tables import FINDINGS, HOLDS, UTC
+from .selection import Grid, select_volumes
+from .spells import split, tile
+from .tables import FINDINGS, HOLDS, NEVER, UTC, instant
 
 _TO_NANO: Final = 10**6
 _NANO_MAX: Final = 10**18
@@ -37,7 +39,7 @@ def guard(
     *,
     known_at: datetime | None,
     until: datetime,
-    sellers: pl.DataFrame | None = None,
+    sellers: pl.Series | None = None,
     notes: bool = True,
 ) -> pl.DataFrame:
     """Return the FINDINGS of the guards of a methodology, in canonical order.
@@ -54,8 +56,8 @@ def guard(
         The last moment that is asked about, such as the cut-off of a fixing date. Findings of an earlier moment are these
         with what happened later taken away.
 
-    sellers : DataFrame, optional
-        Whose quotes are looked at and compared: ``source, provider, model``. Without it all.
+    sellers : Series, optional
+        Whose quotes are looked at and compared: ``seller`` of `Inputs.quotes`. Without it all.
     notes : bool
         Whether guards that only note are asked as well.
 
@@ -171,9 +173,9 @@ def _judged(changes: Changes) -> pl.DataFrame:
     since = pl.col("decided_at") if changes.known_at else pl.max_horizontal("decided_at", "known_at")
     if judgments.is_empty():
         return _NOT_JUDGED
-    known = judgments.filter((pl.col("known_at") <= (changes.known_at or changes.until)) & (since <= changes.until))
+    known = judgments.filter((pl.col("known_at") <= instant(changes.last)) & (since <= instant(changes.until)))
     known = known.with_columns(cause=pl.format("{} ({})", "reason", "decided_by"))
-    rows = changes.inputs.quotes.select("row", *_CONCERNS, said=amount()).join(
+    rows = changes.inputs.quotes.select("row", *_CONCERNS, said=changes.inputs.amounts).join(
         known.select(*_CONCERNS, "decision", "cause", since=since), on=_CONCERNS
     )
     rows = rows.with_columns(pl.col("row").cast(pl.Int64)).sort("row")
@@ -242,29 +244,23 @@ def holds(findings: pl.DataFrame) -> pl.DataFrame:
     held = findings.filter((pl.col("severity") == "hold") & (until.is_null() | (pl.col("held_from") < until)))
     spells = held.select("held_from", "reason", until=until, row=pl.int_ranges("row", pl.col("last_row") + 1))
     ordered = spells.explode("row").sort("row", "held_from", "reason")
-    last = pl.col("until").fill_null(_FOREVER)
+    last = pl.col("until").fill_null(NEVER)
     begins = (pl.col("held_from") > last.cum_max().shift(1)).over("row").fill_null(True)
     runs = ordered.with_columns(run=begins.cum_sum(), last=last).group_by("row", "run", maintain_order=True)
     merged = runs.agg(pl.col("held_from", "reason").first(), pl.col("last").max())
-    return HOLDS.conform(merged.with_columns(released_at=pl.when(pl.col("last") < _FOREVER).then("last")))
-
-
-_FOREVER: Final = pl.lit("9999-01-01T00:00:00Z").str.to_datetime("%+", time_unit="us", time_zone="UTC")
+    return HOLDS.conform(merged.with_columns(released_at=pl.when(pl.col("last") < NEVER).then("last")))
 
 
 def held_on(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.DataFrame:
     """Return the HOLDS of the guards of a methodology that concern the dates of a grid."""
-    last = grid.frame["cut_off"][-1]
-    found = guard(
-        inputs, methodology, known_at=grid.known_at, until=last, sellers=_allowed(inputs, methodology), notes=False
-    )
-    return holds(found)
+    sellers = _allowed(inputs, methodology)
+    return holds(guard(inputs, methodology, known_at=grid.known_at, until=grid.end, sellers=sellers, notes=False))
 
 
-def _allowed(inputs: Inputs, methodology: Methodology) -> pl.DataFrame:
+def _allowed(inputs: Inputs, methodology: Methodology) -> pl.Series:
     """Return the sellers that the registry maps, at the sources that the index allows: a record holds no others."""
     sources = sorted({p.source for p in methodology.inputs.prices})
-    return inputs.mapping.filter(pl.col("source").is_in(sources)).select(SELLER).unique()
+    return inputs.spelled.filter(pl.col("source").is_in(sources))["seller"].unique()
 
 
 def hold(rows: pl.DataFrame, held: pl.DataFrame, grid: Grid) -> pl.DataFrame:
@@ -284,14 +280,16 @@ def hold(rows: pl.DataFrame, held: pl.DataFrame, grid: Grid) -> pl.DataFrame:
     DataFrame
         The rows with the reason code while they are held; null where they are used.
     """
-    spells = held.lazy().select(
+    if held.is_empty():
+        return rows.with_columns(held_by=pl.lit(None, dtype=pl.String))
+    spells = held.select(
         pl.col("row").cast(rows.schema["row"]),
         i0=grid.from_moment(pl.col("held_from")),
         i1=grid.from_moment(pl.col("released_at")),
         held_by="reason",
     )
     tiled = tile(spells, on=["row"], start=0, end=grid.size)
-    return split(rows.lazy(), tiled, on=["row"]).collect(engine="in-memory")
+    return split(rows.lazy(), tiled.lazy(), on=["row"]).collect(engine="in-memory")
 
 
 @dataclass(frozen=True)

@@ -40,10 +40,10 @@ from .adapters.reading import in_utc, written
 from .documents import load
 from .errors import InputDataError, LedgerError, MethodologyError
 from .identity import checked_links
+from .inputs import Inputs
 from .methodology import Methodology, in_force
 from .records import Record, registry_digest
 from .registers import read_registry, read_table
-from .selection import Inputs
 from .sources import EXAMPLE, Source, read_sources
 from .tables import LINKS
 from .verification import Evidence, merge
