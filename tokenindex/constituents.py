@@ -63,8 +63,8 @@ def screen(rows: pl.DataFrame, methodology: Methodology) -> pl.DataFrame:
     if vendors:
         outside |= ~pl.col("vendor").is_in(vendors)
     workload = methodology.workload
-    rows = rows.with_columns(reach=reach(workload))
-    reasons: list[tuple[str | pl.Expr, pl.Expr]] = [
+    rows = rows.with_columns(reach(rows, workload).alias("reach"))
+    reasons = [
         ("not_in_universe", outside),
         ("source_not_allowed", pl.col("source_tier").is_null()),
         ("component_not_used", ~pl.col("component").is_in(workload.components)),
@@ -76,14 +76,16 @@ def screen(rows: pl.DataFrame, methodology: Methodology) -> pl.DataFrame:
         ("no_exchange_rate", pl.col("rate").is_null()),
         ("price_too_large", pl.col("standard_price").is_null()),
         ("not_positive", pl.col("standard_price") <= 0),  # also a price that rounds to nothing
-        (pl.col("held_by"), pl.col("held_by").is_not_null()),  # last: what is held would be used
     ]
-    return rows.with_columns(excluded_by=_first(reasons))
+    # what is held comes last: it would be used
+    return rows.with_columns(excluded_by=pl.coalesce(_first(reasons), "held_by"))
 
 
-def _first(reasons: Sequence[tuple[str | pl.Expr, pl.Expr]]) -> pl.Expr:
-    named = ((pl.lit(reason) if isinstance(reason, str) else reason, applies) for reason, applies in reasons)
-    return pl.coalesce(*(pl.when(applies).then(reason) for reason, applies in named), pl.lit(None, pl.String))
+def _first(reasons: Sequence[tuple[str, pl.Expr]]) -> pl.Expr:
+    """Return the first reason that applies; null where none does."""
+    numbers = [pl.when(applies).then(pl.lit(n, dtype=pl.UInt8)) for n, (_, applies) in enumerate(reasons)]
+    names = pl.Series([reason for reason, _ in reasons], dtype=pl.String)
+    return pl.lit(names).gather(pl.coalesce(*numbers, pl.lit(None, dtype=pl.UInt8)))
 
 
 def consolidate(
@@ -97,18 +99,7 @@ def consolidate(
     """
     names = universe.with_columns(code=pl.int_range(pl.len()))
     code = pl.lit(names["place"]).search_sorted(pl.col("place")).cast(pl.Int64)
-    held = pl.col("excluded_by").eq_missing(pl.col("held_by"))  # nothing else excludes it; null: used
-    # hours whose own quote a screen keeps out are not those of the quote beside it: that offer leaves them open
-    hours = pl.col("time_from").is_not_null() & ~pl.col("excluded_by").is_in(_NO_QUOTE)
-    hours &= pl.col("offer").is_in(rows.filter(held)["offer"].unique().implode())
-    unpriced = pl.col("excluded_by").is_in(_UNPRICED)
-    usable = rows.filter(held | unpriced | hours).with_columns(
-        code=code,
-        barred=~held,
-        unpriced=unpriced.fill_null(False),
-        held=pl.col("held_by").is_not_null() & held,
-        standard_price=pl.when(pl.col("excluded_by").is_null()).then("standard_price"),
-    )
+    usable = _taking_part(rows).with_columns(code=code)
     # one number for a constituent and a position, and its rank among all ends of spells
     ends = {end: pl.col("code") * (size + 1) + pl.col(end) for end in ("i0", "i1")}
     whole = names.select(i0=pl.col("code") * (size + 1), i1=pl.col("code") * (size + 1) + size)
@@ -129,6 +120,25 @@ def consolidate(
     pieces = _pieces(cuts, names, size=size)
     elementary = _elementary(_consolidated(members, methodology), pieces, methodology)
     return elementary, _blend(elementary, pieces, methodology)
+
+
+def _taking_part(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return what consolidation asks of the rows that are used, held, on sale without a price, or whose hours stay open."""
+    out = pl.col("excluded_by")
+    held = out.eq_missing(pl.col("held_by"))  # nothing else excludes it; null: used
+    facts = rows.select(
+        *("place", "component", "offer", "source", "source_tier", "i0", "i1", "reach"),
+        *("context_from", "context_to", "time_from", "time_to", "time_zone"),
+        barred=~held,
+        unpriced=out.is_in(_UNPRICED).fill_null(False),
+        held=pl.col("held_by").is_not_null() & held,
+        hours=pl.col("time_from").is_not_null() & ~out.is_in(_NO_QUOTE),
+        standard_price=pl.when(out.is_null()).then("standard_price"),
+    )
+    offers = facts.select(pl.col("offer").filter(~pl.col("barred")).unique()).to_series()
+    # hours whose own quote a screen keeps out are not those of the quote beside it: that offer leaves them open
+    open_ = pl.col("hours") & pl.col("offer").is_in(offers.implode())
+    return facts.filter(~pl.col("barred") | pl.col("unpriced") | open_)
 
 
 def _pieces(cuts: pl.Series, names: pl.DataFrame, *, size: int) -> pl.DataFrame:
@@ -297,9 +307,10 @@ def _windows(volumes: pl.DataFrame, grid: Grid) -> list[Window]:
 
 def _running(spells: pl.DataFrame, amount: str, grid: Grid) -> list[int]:
     """Return the total of the column `amount` over the spells in force at each position."""
-    total = pl.col(amount).cast(pl.Int128).sum()
-    begins, ends = (dict(spells.group_by(end).agg(total).iter_rows()) for end in ("i0", "i1"))
-    return list(accumulate(begins.get(i, 0) - ends.get(i, 0) for i in range(grid.size)))
+    counts = pl.col(amount).cast(pl.Int128)
+    steps = [spells.select(i="i0", change=counts), spells.select(i="i1", change=counts * -1)]
+    change = dict(pl.concat(steps).group_by("i").agg(pl.col("change").sum()).iter_rows())
+    return list(accumulate(change.get(i, 0) for i in range(grid.size)))
 
 
 def _tokens(volumes: pl.DataFrame, window: Sequence[Window], rule: Volumes, places: int, grid: Grid) -> pl.Series:

@@ -160,20 +160,15 @@ def _baskets(
         return [], []
     positions = {day: i for i, day in enumerate(grid.dates)}
     wanted = sorted({positions[day] for pair in rebalances for day in pair})
-    kept = priced.filter(pl.col("i").is_in(wanted)).select(
-        "i",
-        "constituent",
-        "vendor",
-        "used",
-        "tokens",
-        fresh=(pl.col("used_number") == pl.col("number")).fill_null(False),
-    )
-    dated = kept.partition_by("i", as_dict=True, include_key=False)
-    nobody = kept.drop("i").clear()  # a date without constituents: the index measures no model of the registry
+    fresh = (pl.col("used_number") == pl.col("number")).fill_null(False)
+    facts = priced.select("i", "constituent", "vendor", "used", "tokens", fresh=fresh)
+    kept = facts.filter(pl.col("i").is_in(wanted)).partition_by("i", as_dict=True, include_key=False)
+    # a date may be without constituents: the index measures no model of the registry
+    dated = {i: list(map(Priced._make, rows.iter_rows())) for (i,), rows in kept.items()}
     baskets, notes = form_baskets(
         methodology.formula,
         rebalances,
-        on=lambda day: [Priced._make(row) for row in dated.get((positions[day],), nobody).rows()],
+        on=lambda day: dated.get(positions[day], []),
         after=before[0],
         rungs=methodology.waterfall,
         step=step_of(methodology.publication.level_decimals),
@@ -264,7 +259,7 @@ class Determination:
         i = self._position(day)
         there = (pl.col("i0") <= i) & (pl.col("i1") > i)
         unmapped = self.frames.unmapped.filter(there).with_columns(excluded_by=pl.lit("unmapped"))
-        facts = self.frames.rows.filter(there).drop(*SCREENED, "offer", "own")
+        facts = self.frames.rows.filter(there).drop(*SCREENED, "offer", "bracket", "own")
         rows = pl.concat([facts, unmapped], how="diagonal")
         rest = self.frames.quotes.drop("row")[rows["row"]]
         public = rows.hstack(rest).with_columns(money("standard_price"), money("rate"), fixing_date=pl.lit(day))

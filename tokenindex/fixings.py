@@ -31,24 +31,24 @@ def weigh(priced: pl.DataFrame, baskets: Sequence[Basket], methodology: Methodol
         return priced.with_columns(
             quantity=tokens, basis=tokens, base_price=pl.lit(None, pl.Int64), basket=pl.lit(None, pl.Int64)
         )
-    codes = priced.filter(pl.col("i") == 0).select("constituent", "code")
-    members = pl.DataFrame(
-        [(b.number, m.constituent, m.quantity, m.weight, m.base_price) for b in baskets for m in b.members],
-        schema={
-            "basket": pl.Int64,
-            "constituent": pl.String,
-            "quantity": pl.Int64,
-            "basis": pl.Int64,
-            "base_price": pl.Int64,
-        },
-        orient="row",
+    # rows stand in order of constituent and date: those of a basket are found by place, and nothing is joined
+    codes = {name: code for code, name in enumerate(priced["constituent"].gather_every(grid.size))}
+    facts: dict[str, list[int | None]] = {
+        name: [None] * len(baskets) * len(codes) for name in ("basket", "quantity", "basis", "base_price")
+    }
+    for k, basket in enumerate(baskets):
+        for m in basket.members:
+            if m.constituent in codes:
+                at, there = k * len(codes) + codes[m.constituent], (basket.number, m.quantity, m.weight, m.base_price)
+                for name, fact in zip(facts, there, strict=True):
+                    facts[name][at] = fact
+    numbers = {b.number: k for k, b in enumerate(baskets)}
+    dated = [None if n is None else numbers[n] for n in in_basket(baskets, grid)]
+    of_date = pl.lit(pl.Series(dated, dtype=pl.Int64)).gather(pl.col("i"))
+    place = of_date * len(codes) + pl.col("code")
+    return priced.with_columns(
+        pl.lit(pl.Series(fact, dtype=pl.Int64)).gather(place).alias(name) for name, fact in facts.items()
     )
-    dates = pl.DataFrame(
-        {"i": range(grid.size), "basket": in_basket(baskets, grid)}, schema={"i": pl.Int64, "basket": pl.Int64}
-    )
-    dated = dates.drop_nulls().join(members.join(codes, on="constituent"), on="basket")
-    facts = dated.select("basket", "quantity", "basis", "base_price", row=pl.col("code") * grid.size + pl.col("i"))
-    return priced.join(facts, on="row", how="left", maintain_order="left")
 
 
 def in_basket(baskets: Sequence[Basket], grid: Grid) -> list[int | None]:

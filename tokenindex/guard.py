@@ -253,6 +253,8 @@ def holds(findings: pl.DataFrame) -> pl.DataFrame:
 
 def held_on(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.DataFrame:
     """Return the HOLDS of the guards of a methodology that concern the dates of a grid."""
+    if inputs.judgments.is_empty() and not any(g.holds for g in methodology.guards):
+        return HOLDS.empty()
     sellers = _allowed(inputs, methodology)
     return holds(guard(inputs, methodology, known_at=grid.known_at, until=grid.end, sellers=sellers, notes=False))
 

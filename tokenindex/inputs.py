@@ -22,6 +22,7 @@ from .spells import tile
 from .tables import JUDGMENTS, OBSERVATIONS, OFFER_KEY, QUOTE_KEY, RATES, REGISTRY, SIGHTINGS, VOLUMES
 
 SELLER: Final = ("source", "provider", "model")
+BRACKET: Final = ("component", "context_from", "context_to", "marginal")
 SNAPSHOT: Final = ("source", "capture", "known_at")  # the same bytes may be seen again later
 _KEPT: Final = 8
 """Results that inputs keep for other indices of the same rules."""
@@ -66,10 +67,10 @@ class Inputs:
 
     @cached_property
     def quotes(self) -> pl.DataFrame:
-        """The observations in canonical order with the numbers of their quote, offer, seller and complete look.
+        """The observations in canonical order with the numbers of their quote, offer, seller, bracket and look.
 
-        An offer is what its quotes for several prompt lengths and hours make together. ``own`` is the price in nano of its
-        own currency per million tokens.
+        An offer is what its quotes for several prompt lengths and hours make together; only complete looks have a number.
+        ``own`` is the price in nano of its own currency per million tokens.
         """
         told = self.looks.select(*SNAPSHOT, "look").unique()
         rows = self.observations.join(told, on=SNAPSHOT, how="left", maintain_order="left")
@@ -79,7 +80,9 @@ class Inputs:
         rows = rows.with_columns(pl.when(whole).then(a).otherwise(b).alias(name) for name, (a, b) in turn.items())
         ordered = rows.sort(*QUOTE_KEY, *turn, "price", "capture", "locator", nulls_last=True).drop(*turn)
         numbers = {"quote": QUOTE_KEY, "offer": OFFER_KEY, "seller": SELLER}
-        return ordered.with_columns(
+        brackets = ordered.select(BRACKET).unique(maintain_order=True).with_row_index("bracket")
+        numbered = ordered.join(brackets, on=BRACKET, how="left", nulls_equal=True, maintain_order="left")
+        return numbered.with_columns(
             nano(ordered).alias("own"), **{name: pl.struct(key).rle_id() for name, key in numbers.items()}
         ).with_row_index("row")
 
@@ -149,7 +152,12 @@ class Inputs:
     @cached_property
     def places(self) -> int:
         """Number of constituents in the registry."""
-        return self.mapping["constituent"].n_unique()
+        return len(self.models)
+
+    @cached_property
+    def models(self) -> pl.DataFrame:
+        """The constituents of the registry in order of their place, with vendor and kind."""
+        return self.mapping.select("constituent", "vendor", "place", "kind").unique().sort("place")
 
     @cached_property
     def spelled(self) -> pl.DataFrame:
@@ -165,7 +173,7 @@ class Inputs:
         wanted = pl.col("kind").is_in(list(methodology.measures.kinds))
         if methodology.measures.vendors:
             wanted &= pl.col("vendor").is_in(list(methodology.measures.vendors))
-        return self.mapping.filter(wanted).select("constituent", "vendor", "place").unique().sort("place")
+        return self.models.filter(wanted).drop("kind")
 
     @cached_property
     def currencies(self) -> frozenset[str]:

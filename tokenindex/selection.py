@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from functools import cached_property
 
 import polars as pl
@@ -68,15 +68,14 @@ class Grid:
     @cached_property
     def frame(self) -> pl.DataFrame:
         """One row a date: position, number in the calendar, date and cut-off."""
-        return pl.DataFrame(
-            {
-                "i": range(self.size),
-                "number": [self.calendar.number(d) for d in self.dates],
-                "fixing_date": self.dates,
-                "cut_off": [self.calendar.cut_off_at(d) for d in self.dates],
-            },
-            schema={"i": pl.Int64, "number": pl.Int64, "fixing_date": pl.Date, "cut_off": UTC},
+        numbers = [self.calendar.number(d) for d in self.dates]
+        days = pl.DataFrame(
+            {"number": numbers, "fixing_date": self.dates}, {"number": pl.Int64, "fixing_date": pl.Date}
         )
+        # the clock of a calendar is a fixed distance from UTC
+        after_midnight = self.end.replace(tzinfo=None) - datetime.combine(self.dates[-1], time())
+        cut_off = pl.col("fixing_date").cast(UTC) + pl.lit(after_midnight)
+        return days.select(pl.int_range(pl.len(), dtype=pl.Int64).alias("i"), "number", "fixing_date", cut_off=cut_off)
 
     def from_moment(self, moments: pl.Expr) -> pl.Expr:
         """Return the first position whose cut-off is not before each moment; null moments give the end."""
@@ -125,8 +124,8 @@ def select(inputs: Inputs, allowed: Allowed, currency: str, grid: Grid) -> tuple
     Returns
     -------
     mapped : DataFrame
-        The columns `SCREENED`, ``offer, own, row, i0, i1``, the registry's ``constituent, place, vendor, kind, host``,
-        ``source_tier, withdrawn``, ``unseen`` and ``rate`` (nano index currency per unit of the price's currency).
+        The columns `SCREENED`, ``offer, bracket, own, row, i0, i1``, the registry's ``constituent, place, vendor, kind,
+        host``, ``source_tier, withdrawn, unseen`` and ``rate`` (nano index currency per unit of the price's currency).
     unmapped : DataFrame
         ``row, i0, i1`` of those that the registry does not map: nothing else is asked about them.
     """
@@ -135,7 +134,7 @@ def select(inputs: Inputs, allowed: Allowed, currency: str, grid: Grid) -> tuple
     rows = split(_in_force(inputs, grid), at_seller, on=["seller"]).collect(engine="in-memory")
     known = rows.filter("mapped").lazy().drop("seller", "mapped")
     rated = split(known, _rates(inputs, allowed, currency, grid), on=["currency"]).collect(engine="in-memory")
-    observed = inputs.quotes.select(*SCREENED, "offer", "own")[rated["row"]]
+    observed = inputs.quotes.select(*SCREENED, "offer", "bracket", "own")[rated["row"]]
     named = sold.drop("seller", "source", "fact", "i0", "i1")[rated["fact"]]
     facts = rated.select("row", "i0", "i1", "rate", withdrawn=pl.col("ended") | observed["price"].is_null())
     unmapped = rows.filter(~pl.col("mapped").fill_null(False)).select("row", "i0", "i1")

@@ -48,7 +48,9 @@ def capped_shares(
     groups: dict[str, list[str]] = {}
     for model in sorted(expenditure):
         groups.setdefault(vendor[model], []).append(model)
-    room = sum((min(vendor_cap, len(models) * model_cap) for models in groups.values()), Fraction(0))
+    enough = vendor_cap / model_cap  # models of a vendor that reach its cap
+    room = vendor_cap * sum(len(models) >= enough for models in groups.values())
+    room += model_cap * sum(len(models) for models in groups.values() if len(models) < enough)
     if room < 1:
         raise CapsInfeasible(
             f"{len(expenditure)} models of {len(groups)} vendors can hold {room} of the weight under caps of "
@@ -68,12 +70,13 @@ def capped_shares(
         for g in over:
             full[g] = _fill({m: expenditure[m] for m in groups[g]}, total=vendor_cap, cap=model_cap)
     whole = lcm(model_cap.denominator, *(f.rate.denominator for f in (filled, *full.values())))
-    return {
-        m: int(model_cap * whole) if m in f.capped else expenditure[m] * int(f.rate * whole)
-        for g, models in groups.items()
-        for f in (full.get(g, filled),)
-        for m in models
-    }
+    most = int(model_cap * whole)
+    shares = {}
+    for g, models in groups.items():
+        capped, rate = full.get(g, filled)
+        each = int(rate * whole)
+        shares |= {m: most if m in capped else expenditure[m] * each for m in models}
+    return shares
 
 
 def _fill(expenditure: Mapping[str, int], *, total: Fraction, cap: Fraction) -> _Filled:
