@@ -69,15 +69,12 @@ def guard(
     changes = Changes(inputs, known_at, until, sellers)
     judged = _judged(changes)
     asked = [g for g in methodology.guards if g.holds or notes]
+    found = [_stale(changes, asked)]
     guards = [g for g in asked if not g.of_source]
-    if not guards and judged.is_empty():
-        return _stale(changes, asked).sort(*_ORDER, nulls_last=True)
-    currencies = {c for g in guards for c in g.currencies}
-    wanted = {name for g in guards for part in (g.applies, g.cause, g.since) for name in part.meta.root_names()}
-    facts = changes.with_facts(wanted, currencies=currencies, rates=methodology.inputs.rates)
-    facts, flags = _believing(changes, facts, guards, judged, methodology.release)
-    noted = _flagged(facts, [g for g in guards if not g.holds])
-    found = [_findings(facts, flags), _findings(facts, noted), _stale(changes, asked)]
+    if guards or len(judged):
+        facts, flags = _believing(changes, guards, judged, methodology)
+        noted = _flagged(facts, [g for g in guards if not g.holds])
+        found += [_findings(inputs, facts, flags), _findings(inputs, facts, noted)]
     return pl.concat(found).sort(*_ORDER, nulls_last=True)
 
 
@@ -85,27 +82,33 @@ _ORDER: Final = ("held_from", "source", "row", "severity", "reason", "cause")
 
 
 def _believing(
-    changes: Changes, facts: pl.DataFrame, guards: Sequence[Guard], judged: pl.DataFrame, release: Release
+    changes: Changes, guards: Sequence[Guard], judged: pl.DataFrame, methodology: Methodology
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the facts with ``before`` and ``move``, and the flags of the guards that hold, with their release.
 
     Whether a price is believed depends on the believed prices before it alone. All are believed at first; each round
     settles at least one more price of a quote, and only quotes with a price that is not believed go on.
     """
+    currencies = {c for g in guards for c in g.currencies}
+    wanted = {name for g in guards for part in (g.applies, g.cause, g.since) for name in part.meta.root_names()}
+    part = changes.with_facts(wanted, currencies=currencies, rates=methodology.inputs.rates)
     holding = [g for g in guards if g.holds]
-    part, doubted = facts, facts["k"].clear()
+    settled: list[tuple[pl.DataFrame, pl.DataFrame]] = []
+    doubted = part["k"].clear()
     while True:
-        compared = _compared(part, doubted)
-        flags = _released(changes, compared, _flagged(compared, holding), judged, release)
+        facts = _compared(part, doubted)
+        flags = _released(changes, facts, _flagged(facts, holding), judged, methodology.release)
         unreleased = flags.filter(pl.col("released_at").is_null())["k"].unique().sort()
         if unreleased.equals(doubted):
-            if part is facts:
-                return compared, flags
             break
         doubted = unreleased
-        part = facts.filter(pl.col("quote").is_in(facts["quote"].gather(doubted).unique().implode()))
-    whole = _compared(facts, doubted)
-    return whole, _released(changes, whole, _flagged(whole, holding), judged, release)
+        # what is believed of the other quotes stays as it is
+        open_ = pl.col("quote").is_in(facts.filter(pl.col("k").is_in(doubted.implode()))["quote"].unique().implode())
+        rest = facts.filter(~open_)
+        settled.append((rest, flags.filter(pl.col("k").is_in(rest["k"].implode()))))
+        part = part.filter(open_)
+    every = [*settled, (facts, flags)]
+    return pl.concat([f for f, _ in every]).sort("k"), pl.concat([f for _, f in every])
 
 
 def _compared(facts: pl.DataFrame, doubted: pl.Series) -> pl.DataFrame:
@@ -120,12 +123,14 @@ def _compared(facts: pl.DataFrame, doubted: pl.Series) -> pl.DataFrame:
 
 def _flagged(facts: pl.DataFrame, guards: Sequence[Guard]) -> pl.DataFrame:
     """Return ``k, reason, cause, held_until, since`` of every change and guard that applies to it."""
-    schema = {"k": pl.Int64, "reason": pl.String, "cause": pl.String, "held_until": pl.String}
-    found = [pl.DataFrame(schema=schema | {"since": facts.schema["begin"]})]
+    schema = {"k": pl.Int64, "reason": pl.String, "cause": pl.String, "held_until": pl.String, "since": UTC}
+    found = [pl.DataFrame(schema=schema)]
     applies = facts.select(g.applies.fill_null(False).alias(f"{n}") for n, g in enumerate(guards))
     for n, g in enumerate(guards):
-        words = {"reason": pl.lit(g.reason), "cause": g.cause, "held_until": pl.lit(g.held_until)}
-        found.append(facts.filter(applies[f"{n}"]).select("k", **words, since=g.since))
+        there = applies[f"{n}"].arg_true()
+        if len(there):
+            words = {"reason": pl.lit(g.reason), "cause": g.cause, "held_until": pl.lit(g.held_until)}
+            found.append(facts[there].select("k", **words, since=g.since))
     return pl.concat(found)
 
 
@@ -133,21 +138,18 @@ def _released(
     changes: Changes, facts: pl.DataFrame, flags: pl.DataFrame, judged: pl.DataFrame, release: Release
 ) -> pl.DataFrame:
     """Return the flags, and those of judgments that hold, with ``released_at`` and ``released_by``."""
-    names = {"change": facts["k"], "end": facts["end"]}
-    judged = judged.filter(pl.col("k").is_in(facts["k"].implode()))
-    held = judged.filter(pl.col("decision") == "hold").with_columns(
-        reason=pl.lit("judgment"), held_until=pl.lit("judgment")
-    )
-    flags = pl.concat([flags, held.select(flags.columns)]).join(pl.DataFrame(names), left_on="k", right_on="change")
+    held = judged.filter((pl.col("decision") == "hold") & pl.col("k").is_in(facts["k"].implode()))
+    held = held.with_columns(reason=pl.lit("judgment"), held_until=pl.lit("judgment"))
+    flags = pl.concat([flags, held.select(flags.columns)])
     asked = facts.filter(pl.col("k").is_in(flags["k"].unique().implode()))
     near = rescale(release.tolerance, scale=9)
     confirmed = changes.confirmed(asked, sources=release.confirming_sources, tolerance=near, days=release.later_days)
-    flags = flags.join(confirmed, on="k", how="left")
+    flags = flags.join(confirmed, on="k", how="left").with_columns(flag=pl.int_range(pl.len()))
     decided = judged.filter(pl.col("decision") == "release").select("k", decided="since")
-    after = flags.select("k", "since", "reason", flag=pl.int_range(pl.len())).join(decided, on="k")
+    after = flags.select("k", "since", "reason", "flag").join(decided, on="k")
     after = after.filter((pl.col("reason") != "judgment") | (pl.col("decided") > pl.col("since")))
     judgment = after.group_by("flag").agg(judgment=pl.col("decided").min())
-    flags = flags.with_columns(flag=pl.int_range(pl.len())).join(judgment, on="flag", how="left")
+    flags = flags.join(judgment, on="flag", how="left")
     return _earliest(flags)
 
 
@@ -196,10 +198,13 @@ def unmatched(inputs: Inputs) -> pl.DataFrame:
     return inputs.judgments.join(inputs.quotes, on=_CONCERNS, how="anti", maintain_order="left")
 
 
-def _findings(facts: pl.DataFrame, flags: pl.DataFrame) -> pl.DataFrame:
+def _findings(inputs: Inputs, facts: pl.DataFrame, flags: pl.DataFrame) -> pl.DataFrame:
     """Return FINDINGS of the flags."""
+    if flags.is_empty():
+        return FINDINGS.empty()
     kept = flags.select(c for c in (*_FLAG, "released_at", "released_by") if c in flags.columns)
     found = kept.join(facts.drop("since", strict=False), on="k")
+    found = found.hstack(inputs.quotes.select(c for c in _QUOTED if c not in found.columns)[found["row"]])
     known = pl.coalesce("before", "others")
     amounts = {c: divide_columns(pl.col(c), pl.lit(_TO_NANO, dtype=pl.Int128)) for c in ("price", "before", "others")}
     amounts["ratio"] = pl.when(known > 0).then(divide_columns(pl.col("price") * NANO, known))
@@ -215,6 +220,7 @@ def _findings(facts: pl.DataFrame, flags: pl.DataFrame) -> pl.DataFrame:
     return FINDINGS.conform(public)
 
 
+_QUOTED: Final = ("provider", "model", "service_tier", "region", "context_from", "capture", "locator")
 _FLAG: Final = ("k", "reason", "cause", "held_until", "since")
 
 

@@ -6,7 +6,7 @@ often. *Never* looks at a methodology or at a date.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field, fields
 from datetime import date
 from functools import cached_property
@@ -80,16 +80,32 @@ class Inputs:
         rows = rows.with_columns(pl.when(whole).then(a).otherwise(b).alias(name) for name, (a, b) in turn.items())
         ordered = rows.sort(*QUOTE_KEY, *turn, "price", "capture", "locator", nulls_last=True).drop(*turn)
         numbers = {"quote": QUOTE_KEY, "offer": OFFER_KEY, "seller": SELLER}
-        brackets = ordered.select(BRACKET).unique(maintain_order=True).with_row_index("bracket")
-        numbered = ordered.join(brackets, on=BRACKET, how="left", nulls_equal=True, maintain_order="left")
-        return numbered.with_columns(
-            nano(ordered).alias("own"), **{name: pl.struct(key).rle_id() for name, key in numbers.items()}
+        return ordered.with_columns(
+            nano(ordered).alias("own"),
+            numbered(ordered, BRACKET).alias("bracket"),
+            **{name: pl.struct(key).rle_id() for name, key in numbers.items()},
         ).with_row_index("row")
 
     @cached_property
     def amounts(self) -> pl.Series:
         """The prices of the quotes in 1e-15, as guards compare them."""
         return femto(self.quotes)
+
+    @cached_property
+    def kindred(self) -> pl.DataFrame:
+        """For each quote the numbers that tell which other ones guards compare it with.
+
+        The components of a ``bundle`` are sold together, a ``shelf`` holds the bundles of all models of a seller, a
+        ``ladder`` has a rung for each prompt length, and of one ``sort`` are prices that may be compared between sellers.
+        """
+        bundle = [name for name in QUOTE_KEY if name != "component"]
+        keys = {
+            "bundle": bundle,
+            "shelf": [name for name in bundle if name != "model"],
+            "ladder": [name for name in QUOTE_KEY if name != "context_from"],
+            "sort": [name for name in bundle if name not in SELLER] + ["currency"],
+        }
+        return pl.DataFrame({name: numbered(self.quotes, key) for name, key in keys.items()})
 
     @cached_property
     def looks(self) -> pl.DataFrame:
@@ -161,12 +177,16 @@ class Inputs:
 
     @cached_property
     def spelled(self) -> pl.DataFrame:
-        """The mapping of each ``seller`` of quotes, with rows of nulls for the times at which it is not mapped."""
+        """The mapping of each ``seller`` of quotes in order, with rows of nulls for the times at which it is not mapped.
+
+        A ``thing`` is a constituent sold by one kind of host.
+        """
         sellers = self.quotes.select("seller", *SELLER).unique(maintain_order=True)
         days = {"i0": pl.col("valid_from"), "i1": pl.col("valid_to")}
         facts = self.mapping.join(sellers, on=SELLER, maintain_order="right")
         named = facts.select("seller", "source", "constituent", "place", "vendor", "kind", "host", **days)
-        return tile(named, on=["seller", "source"], start=date.min, end=date.max)
+        things = named.with_columns(numbered(named, ["place", "host"]).alias("thing"))
+        return tile(things, on=["seller", "source"], start=date.min, end=date.max).sort("seller", "i0")
 
     def universe(self, methodology: Methodology) -> pl.DataFrame:
         """Return ``constituent, vendor, place`` of every model of the registry that the methodology measures, in order."""
@@ -179,3 +199,10 @@ class Inputs:
     def currencies(self) -> frozenset[str]:
         """The currencies in which prices are observed."""
         return frozenset(self.observations["currency"].unique())
+
+
+def numbered(frame: pl.DataFrame, columns: Iterable[str]) -> pl.Series:
+    """Return a number for each row, the same for rows that agree in `columns`."""
+    keys = frame.select(columns)
+    numbers = keys.unique(maintain_order=True).with_row_index("number").with_columns(pl.col("number").cast(pl.Int64))
+    return keys.join(numbers, on=keys.columns, how="left", nulls_equal=True, maintain_order="left")["number"]

@@ -135,7 +135,7 @@ def select(inputs: Inputs, allowed: Allowed, currency: str, grid: Grid) -> tuple
     known = rows.filter("mapped").lazy().drop("seller", "mapped")
     rated = split(known, _rates(inputs, allowed, currency, grid), on=["currency"]).collect(engine="in-memory")
     observed = inputs.quotes.select(*SCREENED, "offer", "bracket", "own")[rated["row"]]
-    named = sold.drop("seller", "source", "fact", "i0", "i1")[rated["fact"]]
+    named = sold.drop("seller", "source", "thing", "fact", "i0", "i1")[rated["fact"]]
     facts = rated.select("row", "i0", "i1", "rate", withdrawn=pl.col("ended") | observed["price"].is_null())
     unmapped = rows.filter(~pl.col("mapped").fill_null(False)).select("row", "i0", "i1")
     return observed.hstack(facts).hstack(named), unmapped
