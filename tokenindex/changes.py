@@ -318,7 +318,7 @@ class Changes:
         return pair.select(pl.when(other).then(ratio(pl.col("theirs"), pl.col("own")))).to_series()
 
     def confirmed(self, asked: pl.DataFrame, *, sources: int, tolerance: int, days: int) -> pl.DataFrame:
-        """Return ``k, end, second_source, second_day`` of the changes `asked` about: when each was confirmed while in force.
+        """Return ``k, end, second_source, second_day`` of the changes `asked` about: when each was confirmed in force.
 
         Parameters
         ----------

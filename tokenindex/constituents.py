@@ -242,9 +242,9 @@ def relate(constituents: pl.DataFrame, methodology: Methodology) -> pl.DataFrame
     """Append ``previous``, the last price before the date within `carry_dates`, and ``log_relative`` in nano."""
     found = constituents.with_columns(_at=_last(pl.col("price").is_not_null(), before=True))
     recent = pl.col("number") - pl.col("number").gather(pl.col("_at")) <= methodology.inputs.carry_dates
-    found = found.with_columns(previous=pl.when(recent).then(pl.col("price").gather(pl.col("_at"))))
+    found = found.with_columns(previous=pl.when(recent).then(pl.col("price").gather(pl.col("_at")))).drop("_at")
     log = (pl.col("price") / pl.col("previous")).log() * NANO
-    return found.with_columns(log_relative=log.round().cast(pl.Int64)).drop("_at")
+    return found.with_columns(log_relative=log.round().cast(pl.Int64))
 
 
 def flag_outliers(constituents: pl.DataFrame, methodology: Methodology) -> pl.DataFrame:
@@ -257,10 +257,9 @@ def accept(constituents: pl.DataFrame, methodology: Methodology) -> pl.DataFrame
     believed = pl.col("price").is_not_null() & pl.col("outlier_by").is_null()
     found = constituents.with_columns(_at=_last(believed, before=False))
     recent = pl.col("number") - pl.col("number").gather(pl.col("_at")) <= methodology.inputs.carry_dates
+    at = found.select(pl.when(recent).then("_at")).to_series()
     facts = {"used": "price", "used_tier": "source_tier", "used_number": "number"}
-    return found.with_columns(
-        pl.when(recent).then(pl.col(column).gather(pl.col("_at"))).alias(name) for name, column in facts.items()
-    ).drop("_at")
+    return constituents.hstack([found[column].gather(at).alias(name) for name, column in facts.items()])
 
 
 @dataclass(frozen=True)

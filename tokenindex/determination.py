@@ -162,13 +162,13 @@ def _baskets(
     wanted = sorted({positions[day] for pair in rebalances for day in pair})
     fresh = (pl.col("used_number") == pl.col("number")).fill_null(False)
     facts = priced.select("i", "constituent", "vendor", "used", "tokens", fresh=fresh)
-    kept = facts.filter(pl.col("i").is_in(wanted)).partition_by("i", as_dict=True, include_key=False)
-    # a date may be without constituents: the index measures no model of the registry
-    dated = {i: list(map(Priced._make, rows.iter_rows())) for (i,), rows in kept.items()}
+    dated: dict[int, list[Priced]] = {i: [] for i in wanted}
+    for i, *row in facts.filter(pl.col("i").is_in(wanted)).rows():
+        dated[i].append(Priced._make(row))
     baskets, notes = form_baskets(
         methodology.formula,
         rebalances,
-        on=lambda day: dated.get(positions[day], []),
+        on=lambda day: dated[positions[day]],
         after=before[0],
         rungs=methodology.waterfall,
         step=step_of(methodology.publication.level_decimals),

@@ -6,8 +6,9 @@ of the waterfall allows.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import polars as pl
@@ -45,19 +46,18 @@ def weigh(priced: pl.DataFrame, baskets: Sequence[Basket], methodology: Methodol
     numbers = {b.number: k for k, b in enumerate(baskets)}
     dated = [None if n is None else numbers[n] for n in in_basket(baskets, grid)]
     of_date = pl.lit(pl.Series(dated, dtype=pl.Int64)).gather(pl.col("i"))
-    place = of_date * len(codes) + pl.col("code")
-    return priced.with_columns(
-        pl.lit(pl.Series(fact, dtype=pl.Int64)).gather(place).alias(name) for name, fact in facts.items()
-    )
+    place = priced.select(of_date * len(codes) + pl.col("code")).to_series()
+    tables = {name: pl.Series(name, fact, dtype=pl.Int64) for name, fact in facts.items()}
+    return priced.hstack([table.gather(place) for table in tables.values()])
 
 
 def in_basket(baskets: Sequence[Basket], grid: Grid) -> list[int | None]:
     """Return the number of the basket in force on each date: a basket takes over after its rebalance date."""
-    found: list[int | None] = []
-    for day in grid.dates:
-        older = [b.number for b in baskets if b.takes_over_after < day or (b.number == 0 and b.takes_over_after == day)]
-        found.append(older[-1] if older else None)
-    return found
+    # the first basket is in force on its date itself
+    begins = [(b.takes_over_after - timedelta(days=b.number == 0), b.number) for b in baskets]
+    days, numbers = [day for day, _ in begins], [number for _, number in begins]
+    found = (bisect_left(days, day) for day in grid.dates)
+    return [numbers[n - 1] if n else None for n in found]
 
 
 def fix(
@@ -88,8 +88,11 @@ def fix(
 def _sums(constituents: pl.DataFrame, dates: pl.DataFrame) -> pl.DataFrame:
     """Return the exact sums of every one of `dates`, one row a date."""
     asked = pl.col("i").is_in(dates["i"].implode())
-    members = constituents.filter(asked & pl.col("quantity").is_not_null())
-    used = members.filter(pl.col("used").is_not_null()).sort("i", "used", "constituent")
+    facts = ("i", "number", "vendor", "tokens", "used", "used_number", "used_tier")
+    weighed = constituents.select(*facts, "quantity", "basis", "base_price", "basket")
+    members = weighed.filter(pl.col("quantity").is_not_null() & asked)
+    # constituents stand in order of their name: at one price the first name is first
+    used = members.filter(pl.col("used").is_not_null()).sort("i", "used", maintain_order=True)
     q, p, basis = pl.col("quantity"), pl.col("used"), pl.col("basis")
     used = used.with_columns(
         below=q.cast(WIDE).cum_sum().over("i") * 100,

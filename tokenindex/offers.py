@@ -27,7 +27,7 @@ DAY: Final = 86_400
 
 def reach(rows: pl.DataFrame, workload: Workload) -> pl.Series:
     """Return how much of the tokens of its component each row serves, out of ``workload.whole``, by its ``bracket``."""
-    brackets = rows.group_by("bracket").agg(pl.col(BRACKET).first())
+    brackets = rows.select("bracket", *BRACKET)[rows["bracket"].arg_unique()]
     served = pl.Series([_served(workload, *fact) for fact in brackets.select(BRACKET).iter_rows()], dtype=pl.Int64)
     return rows["bracket"].replace_strict(brackets["bracket"], served, return_dtype=pl.Int64)
 
