@@ -162,9 +162,10 @@ def _baskets(
     wanted = sorted({positions[day] for pair in rebalances for day in pair})
     fresh = (pl.col("used_number") == pl.col("number")).fill_null(False)
     facts = priced.select("i", "constituent", "vendor", "used", "tokens", fresh=fresh)
-    dated: dict[int, list[Priced]] = {i: [] for i in wanted}
-    for i, *row in facts.filter(pl.col("i").is_in(wanted)).rows():
-        dated[i].append(Priced._make(row))
+    kept = facts.filter(pl.col("i").is_in(wanted)).sort("i", maintain_order=True).drop("i")
+    rows = list(map(Priced._make, kept.rows()))
+    each = len(rows) // max(1, len(wanted))  # every constituent has a row on every date
+    dated = {i: rows[n * each : (n + 1) * each] for n, i in enumerate(wanted)}
     baskets, notes = form_baskets(
         methodology.formula,
         rebalances,

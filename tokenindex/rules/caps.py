@@ -64,7 +64,7 @@ def capped_shares(
             total=1 - vendor_cap * len(full),
             cap=model_cap,
         )
-        over = [g for g, models in left.items() if _held(models, expenditure, filled, model_cap) > vendor_cap]
+        over = [g for g, models in left.items() if _exceeds(vendor_cap, models, expenditure, filled, model_cap)]
         if not over:
             break
         for g in over:
@@ -94,7 +94,11 @@ def _fill(expenditure: Mapping[str, int], *, total: Fraction, cap: Fraction) -> 
     return _Filled(frozenset(capped), Fraction(0))
 
 
-def _held(models: list[str], expenditure: Mapping[str, int], filled: _Filled, cap: Fraction) -> Fraction:
-    """Return the share of all `models` together."""
-    capped = filled.capped.intersection(models)
-    return cap * len(capped) + filled.rate * sum(expenditure[m] for m in models if m not in capped)
+def _exceeds(most: Fraction, models: list[str], expenditure: Mapping[str, int], filled: _Filled, cap: Fraction) -> bool:
+    """Return whether the share of all `models` together is more than `most`."""
+    capped, rate = filled
+    held = sum(m in capped for m in models)
+    free = sum(expenditure[m] for m in models if m not in capped)
+    left = most - cap * held if held else most
+    # cross-multiplied: this is asked of every vendor
+    return free * rate.numerator * left.denominator > left.numerator * rate.denominator
