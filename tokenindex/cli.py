@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from .adapters import Parsed
     from .determination import Determination
     from .home import Home
+    from .inputs import Inputs
     from .methodology import Methodology
-    from .selection import Inputs
     from .sources import Source
 
 _PACKAGE = "package:genai-prices"
@@ -711,7 +711,7 @@ def _unmapped(options: argparse.Namespace) -> Answer:
     import polars as pl
 
     from .identity import other_names
-    from .selection import SELLER
+    from .inputs import SELLER
 
     home = _home(options)
     inputs = home.inputs(progress=_progress)
