@@ -33,8 +33,8 @@ import polars as pl
 from plain import Plain, agreement
 
 from tokenindex import Determination, Home, Inputs, determine
+from tokenindex.inputs import SELLER
 from tokenindex.methodology import Methodology
-from tokenindex.selection import SELLER
 
 SAMPLE_DATE = date(2026, 6, 26)
 GUARDS = Home.sample().methodology("tix", SAMPLE_DATE).guards

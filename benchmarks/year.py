@@ -63,11 +63,11 @@ def excluded(found: Determination, inputs: Inputs) -> None:
         .sort("source", "days", descending=[False, True])
     )
     whole = counts["days"].sum()
-    print(f"\n## Observations in force, {whole:,} rows and days; average a day by source and reason")
+    print(f"\n## Observations in force, {whole:,} rows and days; average a day by source and reason (unmapped apart)")
     for (source,), group in counts.group_by("source", maintain_order=True):
         facts = ", ".join(f"{reason} {days / len(found.dates):,.1f}" for _, reason, days in group.iter_rows())
         print(f"  {source}: {facts}")
-    unmapped = found.frames.quotes[rows.filter(pl.col("excluded_by") == "unmapped")["row"].unique()]
+    unmapped = found.frames.quotes[found.frames.unmapped.filter(pl.col("i1") > first)["row"].unique()]
     sellers = unmapped.select("source", "provider", "model").n_unique()
     print(f"  {sellers:,} spellings are unmapped; the registry has {len(inputs.registry):,}")
 

@@ -17,8 +17,8 @@ from hypothesis import settings
 from tokenindex.chains import entry
 from tokenindex.determination import determine
 from tokenindex.home import Home
+from tokenindex.inputs import Inputs
 from tokenindex.records import Record, record
-from tokenindex.selection import Inputs
 
 settings.register_profile("tokenindex", deadline=None, derandomize=True)
 settings.load_profile("tokenindex")

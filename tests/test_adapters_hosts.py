@@ -15,7 +15,8 @@ from tokenindex.adapters import Parsed
 from tokenindex.adapters.reading import moment
 from tokenindex.errors import InputDataError
 from tokenindex.home import Home
-from tokenindex.selection import Grid, Inputs, _withdrawals
+from tokenindex.inputs import Inputs
+from tokenindex.selection import Grid, _replaced
 from tokenindex.tables import SIGHTINGS
 
 
@@ -540,8 +541,9 @@ def test_a_later_look_at_one_list_withdraws_no_rows_of_another_in_the_same_captu
     inputs = Inputs(sightings=SIGHTINGS.frame(rows))
     calendar = Home.sample().methodology("tix", date(2026, 7, 1)).calendar
     grid = Grid.of(calendar, [date(2026, 7, number) for number in (2, 3, 6)], known_at=None)
-    gone = _withdrawals(inputs, grid).filter("withdrawn").select("source", "capture").collect()
-    assert gone.rows() == [("a", "x")]
+    gone = _replaced(inputs, grid)
+    last = inputs.looks.with_columns(gone=pl.lit(gone).gather(pl.col("look"))).filter(pl.col("gone") < grid.size)
+    assert last.select("source", "capture").rows() == [("a", "x")]
 
 
 # --- real snapshots, where they are at hand -------------------------------------------------------------------------

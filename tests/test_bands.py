@@ -16,7 +16,7 @@ from tokenindex.bands import Band, Dirichlet, Range, Table, band, band_of, table
 from tokenindex.determination import Determination, determine
 from tokenindex.errors import DeterminationError, InputDataError
 from tokenindex.home import Home
-from tokenindex.selection import Inputs
+from tokenindex.inputs import Inputs
 
 DAY = date(2026, 6, 25)
 NOTHING: dict[str, Any] = {"sources": False, "volumes": None, "blend": None, "draws": 4_000, "shares": [0.5], "seed": 7}

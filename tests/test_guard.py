@@ -20,7 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokenindex.adapters import Capture, adapter
-from tokenindex.changes import AMOUNT_MAX, PANEL, RATIO_MAX, Changes, _spread
+from tokenindex.amounts import AMOUNT_MAX
+from tokenindex.changes import PANEL, RATIO_MAX, Changes, _spread
 from tokenindex.cli import main
 from tokenindex.determination import Determination, determine
 from tokenindex.documents import load
@@ -28,9 +29,10 @@ from tokenindex.errors import DeterminationError, InputDataError, MethodologyErr
 from tokenindex.exact import NANO
 from tokenindex.guard import guard, hold, holds, input_report, unmatched
 from tokenindex.home import Home, shipped
+from tokenindex.inputs import Inputs
 from tokenindex.methodology import Methodology
 from tokenindex.records import Record, record
-from tokenindex.selection import Grid, Inputs, select
+from tokenindex.selection import Grid, select
 from tokenindex.tables import FINDINGS, HOLDS, JUDGMENTS, OBSERVATIONS, RATES, REGISTRY, SIGHTINGS, UNREAD
 from tokenindex.verification import verify
 
@@ -580,7 +582,7 @@ def test_held_rows_become_spells_that_selection_can_cut() -> None:
     assert [row[1:] for row in held.iter_rows()] == [spell, spell]
     days = [at(d).date() for d in range(END)]
     grid = Grid.of(methodology.calendar, [d for d in days if d >= methodology.calendar.opens], known_at=None)
-    spells = select(inputs, methodology.inputs, methodology.measures.currency, grid)
+    spells, _ = select(inputs, methodology.inputs, methodology.measures.currency, grid)
     cut = hold(spells, held, grid)
     lasts = (pl.col("i1") - pl.col("i0")).sum()
     assert cut.select(lasts).item() == spells.select(lasts).item()
@@ -601,11 +603,11 @@ def test_changes_are_what_selection_has_in_force(inputs: Inputs, sample: Home, k
     day = date(2026, 6, 10)
     methodology = sample.methodology("tix", day)
     grid = Grid.of(methodology.calendar, [day], known_at=sample.known_at if known else None)
-    rows = select(inputs, methodology.inputs, methodology.measures.currency, grid).filter(
-        pl.col("price").is_not_null() & ~pl.col("withdrawn")
-    )["row"]
+    mapped, _ = select(inputs, methodology.inputs, methodology.measures.currency, grid)
+    rows = mapped.filter(pl.col("price").is_not_null() & ~pl.col("withdrawn"))["row"]
     cut_off = methodology.calendar.cut_off_at(day)
-    changes = Changes(inputs, grid.known_at, cut_off).bare.filter(pl.col("price").is_not_null())
+    sellers = inputs.spelled["seller"].unique()
+    changes = Changes(inputs, grid.known_at, cut_off, sellers).bare.filter(pl.col("price").is_not_null())
     standing = changes.filter(pl.col("end").is_null() | (pl.col("end") > cut_off))
     covered = standing.select(row=pl.int_ranges("row", pl.col("last_row") + 1)).explode("row")["row"]
     assert set(rows) <= set(covered)
@@ -672,7 +674,7 @@ def test_any_row_order_gives_the_same_findings(seed: int) -> None:
 
 
 def test_prices_at_the_bounds_do_not_overflow() -> None:
-    assert max(AMOUNT_MAX * NANO, RATIO_MAX * NANO, (2**63 - 1) * NANO) < 2**126
+    assert max(AMOUNT_MAX * NANO, RATIO_MAX * NANO, (2**63 - 1) * NANO) < 2**125
     rows = [price(0, "0.000000000000001"), price(5, "99999999999999", unit="per_token")]
     found = findings(world([*rows, other(1, "99999999999999", unit="per_token")]), full())
     # a first price far from another source's, and a jump from it that the other source confirms at once

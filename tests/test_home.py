@@ -27,9 +27,9 @@ from tokenindex.determination import determine
 from tokenindex.errors import AdapterError, InputDataError, LedgerError, TokenIndexError
 from tokenindex.files import LocalFiles
 from tokenindex.home import Home
+from tokenindex.inputs import Inputs
 from tokenindex.records import record
 from tokenindex.registers import read_registry
-from tokenindex.selection import Inputs
 from tokenindex.verification import verify
 
 FACTS: dict[str, Any] = {"adapter_name": "prices", "source": "models.dev", "seen_at": SEEN, "known_at": SEEN}

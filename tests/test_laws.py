@@ -42,7 +42,10 @@ ORDER = (
     "methodology",
     "documents",
     "adapters",
+    "amounts",
+    "spells",
     "looks",
+    "inputs",
     "selection",
     "volumes",
     "release",
@@ -239,10 +242,10 @@ def test_a_rule_has_no_default(slot: str) -> None:
 def test_no_sum_can_reach_38_digits() -> None:
     assert PRICE_MAX * TOKENS_MAX * ROWS_MAX < 10**38
     # unit conversion and exchange: the sizes that `standardise` multiplies in 128 bits
-    assert PRICE_MAX * 10**15 < 2**126
-    assert PRICE_MAX * (2**63 - 1) < 2**126
+    assert PRICE_MAX * 10**15 < 2**125
+    assert PRICE_MAX * (2**63 - 1) < 2**125
     # shares: tokens or weights times NANO
-    assert TOKENS_MAX * ROWS_MAX * NANO < 2**126
+    assert TOKENS_MAX * ROWS_MAX * NANO < 2**125
     largest = pl.DataFrame({"q": [TOKENS_MAX] * 10, "p": [PRICE_MAX] * 10})
     assert int(largest.select(wide_sum(pl.col("q"), pl.col("p"))).item()) == 10 * TOKENS_MAX * PRICE_MAX
 
@@ -258,7 +261,7 @@ def test_stages_append_columns_and_keep_rows() -> None:
     day = date(2026, 6, 20)
     methodology, inputs = home.methodology("tix-cn", day), home.inputs()
     grid = stages._grid(methodology, [day], stages._rebalances(methodology, [day]), known_at=home.known_at)
-    frames = [select(inputs, methodology.inputs, methodology.measures.currency, grid)]
+    frames = [select(inputs, methodology.inputs, methodology.measures.currency, grid)[0]]
     frames.append(standardise(hold(frames[-1], held_on(inputs, methodology, grid), grid)))
     frames.append(stages.screen(frames[-1], methodology))
     _, pieces = stages.consolidate(frames[-1], methodology, inputs.universe(methodology), size=grid.size)

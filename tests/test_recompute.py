@@ -34,8 +34,8 @@ from tokenindex import recompute
 from tokenindex.determination import determine
 from tokenindex.documents import load
 from tokenindex.home import Home
+from tokenindex.inputs import Inputs
 from tokenindex.records import record
-from tokenindex.selection import Inputs
 
 PROGRAM = Path(recompute.__file__)
 SAMPLE = Path(__file__).parent.parent

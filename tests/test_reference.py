@@ -25,10 +25,11 @@ from tokenindex.documents import load
 from tokenindex.errors import MethodologyError
 from tokenindex.guard import held_on
 from tokenindex.home import shipped
+from tokenindex.inputs import Inputs
 from tokenindex.methodology import Methodology
 from tokenindex.records import record
 from tokenindex.rules.caps import capped_shares as library_shares
-from tokenindex.selection import Grid, Inputs
+from tokenindex.selection import Grid
 from tokenindex.tables import OBSERVATIONS, RATES, REGISTRY, SIGHTINGS, UNREAD, VOLUMES
 
 HOME = Path(__file__).parent.parent

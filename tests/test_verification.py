@@ -26,8 +26,8 @@ from tokenindex.adapters import adapter
 from tokenindex.determination import determine
 from tokenindex.errors import InputDataError, VerificationError
 from tokenindex.home import Home, shipped
+from tokenindex.inputs import Inputs
 from tokenindex.records import Record, canonical, record
-from tokenindex.selection import Inputs
 from tokenindex.verification import TABLES, Evidence, Step, verify
 
 Change = Callable[[dict[str, Any]], object]

@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from .documents import load
     from .errors import TokenIndexError
     from .home import Home
+    from .inputs import Inputs
     from .methodology import Methodology
     from .records import Record, record
-    from .selection import Inputs
     from .verification import verify
 
 _WHERE = {
     "Determination": "determination",
     "Home": "home",
-    "Inputs": "selection",
+    "Inputs": "inputs",
     "Methodology": "methodology",
     "Record": "records",
     "TokenIndexError": "errors",

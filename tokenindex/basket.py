@@ -188,8 +188,8 @@ def _members(formula: FixedBasket, constituents: Sequence[Priced]) -> tuple[Memb
     """Return the members: largest expenditure first cut, then capped shares, then quantities, each rounded once."""
     rows = {c.constituent: (c.vendor, c.used, c.tokens) for c in constituents if c.fresh and c.used and c.tokens}
     spent = {name: used * tokens for name, (_, used, tokens) in rows.items()}
-    ranked = sorted(spent, key=lambda name: (-spent[name], name))[: formula.max_constituents]
-    kept = sorted(ranked)
+    ranked = sorted(sorted(spent), key=spent.__getitem__, reverse=True)  # ties stay in order of their names
+    kept = sorted(ranked[: formula.max_constituents])
     if not kept:
         priced, counted = sum(c.fresh for c in constituents), sum(bool(c.tokens) for c in constituents)
         raise CapsInfeasible(

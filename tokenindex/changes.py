@@ -15,33 +15,26 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property
 from typing import Final
 
 import polars as pl
 
+from .amounts import AMOUNT_MAX
 from .exact import NANO, divide_columns
-from .looks import NEVER, SNAPSHOT, replaced, showings, shown_again
-from .selection import SELLER, Inputs
-from .tables import QUOTE_KEY
-from .units import PER_MTOK
+from .inputs import Inputs
+from .looks import SNAPSHOT, replaced, showings, shown_again
+from .tables import NEVER, UTC, instant
+from .units import COMPONENTS
 
-AMOUNT_MAX: Final = 10**28
-"""Largest price that is told apart, in 1e-15 per million tokens: times `NANO` it stays under 2**126."""
 RATIO_MAX: Final = 10**20
 """Largest ratio that is told apart, in nano."""
 PANEL: Final = ("input", "output", "cache_read", "cache_write")
 """The components whose prices are compared with each other."""
 _OF_PANEL: Final = ("spread", "twin", "input", "partner", "partner_before")
-_NO_TWINS: Final = {"offer": pl.Int64, "begin": pl.Datetime, "twin": pl.String}
 _PARTNER: Final = {"input": "output", "output": "input", "cache_read": "cache_write", "cache_write": "cache_read"}
-_OFFER: Final = tuple(name for name in QUOTE_KEY if name != "component")
-_LADDER: Final = tuple(name for name in QUOTE_KEY if name != "context_from")
-_SHELF: Final = tuple(name for name in _OFFER if name != "model")
-_THING: Final = (
-    "constituent", "host", "service_tier", "region", "context_from", "time_from", "time_to", "time_zone", "currency",
-)  # fmt: skip
+_COMPONENT: Final = pl.Enum(COMPONENTS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,12 +44,21 @@ class Changes:
     inputs: Inputs
     known_at: datetime | None
     until: datetime
-    sellers: pl.DataFrame | None = None
-    """The only sellers whose quotes are looked at: ``source, provider, model``. None: all."""
+    sellers: pl.Series | None = None
+    """The only sellers whose quotes are looked at: ``seller`` of the quotes. None: all."""
 
     @property
-    def _last(self) -> datetime:
+    def last(self) -> datetime:
+        """The last moment at which anything could become known."""
         return self.known_at or self.until
+
+    @cached_property
+    def _last(self) -> pl.Expr:
+        return instant(self.last)
+
+    @cached_property
+    def _until(self) -> pl.Expr:
+        return instant(self.until)
 
     def _enters(self, column: str) -> pl.Expr:
         """Return the moment at which a row dated by `column` can be seen."""
@@ -65,12 +67,11 @@ class Changes:
     @cached_property
     def _rows(self) -> pl.DataFrame:
         """The rows ever in force, by quote and moment: ``begin``, ``end``, price, and ``k``, the number of their change."""
-        known = (pl.col("known_at") <= self._last) & (self._enters("valid_from") <= self.until)
-        rows = self.inputs.quotes.filter(known)
+        rows = self.inputs.quotes.with_columns(price=self.inputs.amounts, begin=self._enters("valid_from"))
+        known = (pl.col("known_at") <= self._last) & (pl.col("begin") <= self._until)
         if self.sellers is not None:
-            rows = rows.join(self.sellers, on=SELLER, how="semi", maintain_order="left")
-        rows = rows.with_columns(begin=self._enters("valid_from"))
-        rows = self._ended(rows.with_columns(price=amount()))
+            known &= pl.col("seller").is_in(self.sellers.implode())
+        rows = self._ended(rows.filter(known))
         same = [pl.col(c).eq_missing(pl.col(c).shift(1)) for c in ("quote", "price", "currency", "alias_of")]
         again = pl.all_horizontal(same).fill_null(False)
         return rows.with_columns(k=(~again).cum_sum().cast(pl.Int64) - 1, quote=pl.col("quote").cast(pl.Int64))
@@ -90,7 +91,7 @@ class Changes:
         shown = (
             pl.when(pl.col("date_kind") == "first_seen").then("begin").otherwise(pl.max_horizontal("begin", "known_at"))
         )
-        return found.with_columns(shown=shown).select(pl.exclude("k"), "k")
+        return found.with_columns(shown=shown)
 
     def _ended(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the rows ever in force, with ``end``: replaced, past its declared end, or gone from a snapshot."""
@@ -100,31 +101,30 @@ class Changes:
         entry = pl.col("quote").cast(pl.Int64) * width + at
         later = entry.shift(-1).reverse().cum_min().reverse()
         replaced = pl.when(later // width == pl.col("quote")).then(pl.lit(moments).gather(later % width))
-        gone = self._gone()
-        if len(gone):
-            rows = rows.join(gone, on=[*SNAPSHOT, "spot"], how="left", maintain_order="left")
-        else:
-            rows = rows.with_columns(gone=pl.lit(None, dtype=rows.schema["begin"]))
-        declared = pl.when(pl.col("valid_to") <= self.until).then("valid_to")
-        ended = rows.with_columns(end=pl.min_horizontal(replaced, "gone", declared))
+        gone = pl.lit(self._gone()).gather(pl.col("look"))
+        declared = pl.when(pl.col("valid_to") <= self._until).then("valid_to")
+        ended = rows.with_columns(end=pl.min_horizontal(replaced, gone, declared))
         return ended.filter(pl.col("end").is_null() | (pl.col("begin") < pl.col("end")))
 
-    def _gone(self) -> pl.DataFrame:
-        """Return when a later complete look at the source replaced each complete snapshot, by spot; null: not yet."""
-        seen = self.looked().filter("complete").lazy()
-        found = replaced(seen, self.inputs.spots.blind).collect(engine="in-memory")
-        return found.with_columns(gone=pl.when(pl.col("gone") < NEVER).then("gone"))
+    def _gone(self) -> pl.Series:
+        """Return when a later complete look at the source replaced each complete one, by its number; null: not yet."""
+        looks = self.inputs.looks
+        followed = replaced(self._visible(looks)).filter(pl.col("gone") < NEVER)
+        return pl.repeat(None, len(looks), dtype=UTC, eager=True).scatter(followed["look"], followed["gone"])
 
     def looked(self) -> pl.DataFrame:
         """Return the SIGHTINGS that could be seen, with ``enters``, the moment from which each counts."""
-        seen = self.inputs.sightings.with_columns(enters=self._enters("seen_at"))
-        return seen.filter((pl.col("known_at") <= self._last) & (pl.col("enters") <= self.until))
+        return self._visible(self.inputs.sightings)
+
+    def _visible(self, sightings: pl.DataFrame) -> pl.DataFrame:
+        seen = sightings.with_columns(enters=self._enters("seen_at"))
+        return seen.filter((pl.col("known_at") <= self._last) & (pl.col("enters") <= self._until))
 
     @cached_property
     def looks(self) -> pl.DataFrame:
         """Each look at a source: ``source, begin, end`` (the next look) and ``until``."""
         moments = self.looked().select("source", begin="enters").unique().sort("source", "begin")
-        return moments.with_columns(end=pl.col("begin").shift(-1).over("source"), until=pl.lit(self.until))
+        return moments.with_columns(end=pl.col("begin").shift(-1).over("source"), until=self._until)
 
     @cached_property
     def days(self) -> pl.DataFrame:
@@ -146,87 +146,122 @@ class Changes:
             found = found.hstack(facts)
         previous = pl.col("quote") == pl.col("quote").shift(1)
         moved = previous & pl.col("alias_of").ne_missing(pl.col("alias_of").shift(1))
-        return found.with_columns(alias_moved=moved.fill_null(False), until=pl.lit(self.until))
+        return found.with_columns(alias_moved=moved.fill_null(False), until=self._until)
+
+    @cached_property
+    def grouped(self) -> pl.DataFrame:
+        """The changes with their component, their thing by the registry, and the group of what may be compared.
+
+        ``at`` is the number of the moment at which a change begins, among those at which one does.
+        """
+        rows, moments = self.bare["row"], pl.lit(self._moments)
+        found = self.bare.hstack(self.inputs.quotes.select("seller", "component")[rows])
+        found = found.hstack(self.inputs.kindred[rows]).hstack(self._mapped(found))
+        found = found.with_columns(partner_name=pl.col("component").replace_strict(_PARTNER, default=None))
+        sorts = self.inputs.kindred["sort"].n_unique()
+        thing = (pl.col("thing") * sorts + pl.col("sort")) * len(COMPONENTS)
+        groups = {
+            name: thing + pl.col(column).cast(_COMPONENT).to_physical().cast(pl.Int64)
+            for name, column in (("group", "component"), ("partner_group", "partner_name"))
+        }
+        return found.with_columns(at=moments.search_sorted(pl.col("begin")).cast(pl.Int64), **groups)
+
+    def _mapped(self, found: pl.DataFrame) -> pl.DataFrame:
+        """Return ``constituent, host, thing`` of the seller of each change on the day it began, or nulls."""
+        spelled = self.inputs.spelled
+        first, width = date.min.toordinal() - date(1970, 1, 1).toordinal(), date.max.toordinal() + 1
+
+        def key(day: pl.Expr) -> pl.Expr:
+            return pl.col("seller").cast(pl.Int64) * width + day.to_physical().cast(pl.Int64) - first
+
+        keys = spelled.select(key(pl.col("i0"))).to_series()
+        day = pl.col("begin").dt.date()
+        at = found.select("seller", at=pl.lit(keys).search_sorted(key(day), side="right").cast(pl.Int64) - 1)
+        last = at.select("seller", at=pl.when(pl.col("at") >= 0).then("at"))
+        mine = pl.lit(spelled["seller"]).gather(pl.col("at")) == pl.col("seller")
+        return last.select(
+            pl.when(mine).then(pl.lit(spelled[fact]).gather(pl.col("at"))).alias(fact)
+            for fact in ("constituent", "host", "thing")
+        )
 
     @cached_property
     def named(self) -> pl.DataFrame:
-        """The changes with their key, their constituent, and what other sources say: ``others, other_sources``."""
-        rest = [name for name in (*QUOTE_KEY, "capture", "locator") if name not in ("source",)]
-        found = self.bare.hstack(self.inputs.quotes.select(rest)[self.bare["row"]])
-        mapped = found.select("k", *SELLER, day=pl.col("begin").dt.date()).join(self.inputs.mapping, on=SELLER)
-        mapped = mapped.filter(pl.col("day").is_between("valid_from", "valid_to", closed="left"))
-        found = found.join(mapped.select("k", "constituent", "host"), on="k", how="left", maintain_order="left")
-        found = found.with_columns(partner_name=pl.col("component").replace_strict(_PARTNER, default=None))
-        thing = _number(found, _THING)
-        kinds = {name: number for number, name in enumerate(sorted(found["component"].unique()))}
-        kinds |= {name: len(kinds) + number for number, name in enumerate(c for c in PANEL if c not in kinds)}
-        unmapped = found["constituent"].is_null()
-        groups = {
-            name: pl.when(~unmapped).then(
-                thing * len(kinds) + pl.col(column).replace_strict(kinds, default=None, return_dtype=pl.Int64)
-            )
-            for name, column in (("group", "component"), ("partner_group", "partner_name"))
-        }
-        found = found.with_columns(**groups)
-        own = self._around(found, found.select("k", "group", "source", "begin")).group_by("k")
-        middle = pl.col("price").sort().get((pl.len() - 1) // 2)
-        others = own.agg(others=middle, other_sources=pl.col("source").n_unique().cast(pl.Int64))
-        across = found.select("k", "source", "begin", group="partner_group")
-        partner = self._around(found, across).group_by("k").agg(partner_others=middle)
-        for facts in (others, partner):
-            found = found.join(facts, on="k", how="left", maintain_order="left")
-        gap = ratio(pl.col("price"), pl.col("others"))
-        return found.with_columns(gap=gap)
-
-    def _around(self, named: pl.DataFrame, asked: pl.DataFrame) -> pl.DataFrame:
-        """Return ``k, source, price, begin`` of the quotes of other sources in force at each moment `asked` about."""
-        members = named.drop_nulls("group").select("group", "quote", other="source").unique()
-        pairs = asked.drop_nulls("group").join(members, on="group").filter(pl.col("source") != pl.col("other"))
-        at = self._at(pairs)
-        there = named.select("price", "end", of="group", showed="begin")[at.fill_null(0)]
-        found = pairs.hstack(there).filter(at.is_not_null())
-        open_ = pl.col("end").is_null() | (pl.col("begin") < pl.col("end"))
-        held = found.filter((pl.col("of") == pl.col("group")) & open_ & (pl.col("price") > 0))
-        return held.select("k", "price", source="other", begin="showed")
+        """The changes with their constituent, and what other sources say: ``others, other_sources, partner_others``."""
+        found = self.grouped
+        own = found.select("k", "source", "at", "group")
+        across = found.select(pl.col("k") + len(found), "source", "at", group="partner_group")
+        around = (
+            self._around(pl.concat([own, across]))
+            .group_by("k")
+            .agg(pl.col("price").sort().get((pl.len() - 1) // 2), pl.col("source").n_unique().cast(pl.Int64))
+        )
+        both = pl.DataFrame({
+            name: pl.repeat(None, 2 * len(found), dtype=around.schema[name], eager=True).scatter(around["k"], around[name])
+            for name in ("price", "source")
+        })  # fmt: skip
+        others, partner = both.head(len(found)), both.tail(len(found))
+        found = found.with_columns(
+            others["price"].alias("others"),
+            others["source"].alias("other_sources"),
+            partner["price"].alias("partner_others"),
+        )
+        return found.with_columns(gap=ratio(pl.col("price"), pl.col("others")))
 
     @cached_property
-    def _clock(self) -> tuple[pl.Series, pl.Series]:
-        """The moments at which a change begins, and ``quote * width + moment`` of every change, in order."""
-        moments = self.bare["begin"].unique().sort()
-        at = pl.lit(moments).search_sorted(pl.col("begin")).cast(pl.Int64)
-        keys = self.bare.select(pl.col("quote").cast(pl.Int64) * (len(moments) + 1) + at).to_series()
-        return moments, keys
+    def _members(self) -> pl.DataFrame:
+        """The quotes of each group: ``group, quote, other``, who reports it."""
+        return self.grouped.drop_nulls("group").select("group", "quote", other="source").unique()
 
-    def _at(self, pairs: pl.DataFrame) -> pl.Series:
-        """Return the number of the change of each ``quote`` that had begun last at each ``begin``, or null."""
-        moments, keys = self._clock
-        at = pl.lit(moments).search_sorted(pl.col("begin"), side="right").cast(pl.Int64) - 1
-        wanted = pl.col("quote") * (len(moments) + 1) + at
-        last = pl.lit(keys).search_sorted(wanted, side="right").cast(pl.Int64) - 1
-        numbers = pairs.select("quote", last=pl.when((at >= 0) & (last >= 0)).then(last))
-        mine = pl.lit(self.bare["quote"]).gather(pl.col("last").fill_null(0)) == pl.col("quote")
-        return numbers.select(pl.when(mine & pl.col("last").is_not_null()).then("last")).to_series()
+    def _around(self, asked: pl.DataFrame) -> pl.DataFrame:
+        """Return ``k, source, price, begin`` of the quotes of other sources in force at each moment `asked` about."""
+        pairs = asked.drop_nulls("group").join(self._members, on="group").filter(pl.col("source") != pl.col("other"))
+        found = self._standing(pairs, "price", "group", "begin")
+        held = found.filter((pl.col("group_there") == pl.col("group")) & (pl.col("price_there") > 0))
+        return held.select("k", price="price_there", source="other", begin="begin_there")
+
+    @cached_property
+    def _moments(self) -> pl.Series:
+        """The moments at which a change begins."""
+        return self.bare["begin"].unique().sort()
+
+    @cached_property
+    def _clock(self) -> pl.Series:
+        """``quote * width + moment`` of every change, in order."""
+        return self.grouped.select(pl.col("quote") * (len(self._moments) + 1) + pl.col("at")).to_series()
+
+    def _standing(self, pairs: pl.DataFrame, *facts: str) -> pl.DataFrame:
+        """Return the `pairs` of ``quote`` and moment ``at`` where the quote was in force, with `facts` as ``…_there``."""
+        wanted = pl.col("quote") * (len(self._moments) + 1) + pl.col("at")
+        last = pairs.with_columns(last=pl.lit(self._clock).search_sorted(wanted, side="right").cast(pl.Int64) - 1)
+        last = last.filter(pl.col("last") >= 0)
+        there = {name: pl.lit(self.grouped[name]).gather(pl.col("last")) for name in ("quote", "end", *facts)}
+        found = last.with_columns(expr.alias(f"{name}_there") for name, expr in there.items())
+        moment = pl.lit(self._moments).gather(pl.col("at"))
+        open_ = pl.col("end_there").is_null() | (moment < pl.col("end_there"))
+        return found.filter((pl.col("quote_there") == pl.col("quote")) & open_)
 
     def _panel(self, named: pl.DataFrame, *, twins: bool) -> pl.DataFrame:
         """Return what the components of each offer cost, now and just before, and the twin that costs the same."""
-        offers = named.select("k", "begin", "end", "component", "price", "model", offer=_number(named, _OFFER),
-                              shelf=_number(named, _SHELF))  # fmt: skip
+        offers = named.select("k", "begin", "end", "component", "price", "bundle")
         ends = offers.filter(pl.col("end").is_not_null()).select(
-            "offer", "component", begin="end", price=pl.lit(None, dtype=pl.Int128), rank=0
+            "bundle", "component", begin="end", price=pl.lit(None, dtype=pl.Int128), rank=0
         )
-        told = pl.concat([ends, offers.select("offer", "component", "begin", "price", rank=1)])
-        told = told.filter(pl.col("component").is_in(PANEL)).sort("offer", "begin", "rank")
-        last = [last_of(pl.col("component") == c, same="offer").alias(c) for c in PANEL]
-        wide = told.select("offer", "begin", *(pl.col("price").gather(at).alias(at.meta.output_name()) for at in last))
-        on = [pl.col(c) == pl.col(c).shift(-1) for c in ("offer", "begin")]
+        told = pl.concat([ends, offers.select("bundle", "component", "begin", "price", rank=1)])
+        told = told.filter(pl.col("component").is_in(PANEL)).sort("bundle", "begin", "rank")
+        last = [last_of(pl.col("component") == c, same="bundle").alias(c) for c in PANEL]
+        wide = told.select("bundle", "begin", *(pl.col("price").gather(at).alias(at.meta.output_name()) for at in last))
+        on = [pl.col(c) == pl.col(c).shift(-1) for c in ("bundle", "begin")]
         panel = wide.filter(~pl.all_horizontal(on).fill_null(False))  # the last row of a moment knows them all
-        again = pl.col("offer") == pl.col("offer").shift(1)
+        again = pl.col("bundle") == pl.col("bundle").shift(1)
         panel = panel.with_columns(pl.when(again).then(pl.col(c).shift(1)).alias(f"{c}_was") for c in PANEL)
-        shelves = offers.select("offer", "shelf", "model").unique()
-        found = _twins(panel, shelves) if twins else pl.DataFrame(schema=_NO_TWINS | {"begin": panel.schema["begin"]})
-        panel = panel.join(found, on=["offer", "begin"], how="left", maintain_order="left")
         panel = panel.with_columns(spread=_spread(panel))
-        joined = offers.join(panel, on=["offer", "begin"], how="left", maintain_order="left")
+        if twins:
+            model = pl.lit(self.inputs.quotes["model"]).gather(pl.col("row"))
+            shelves = named.select("bundle", "shelf", model=model).unique()
+            panel = panel.join(_twins(panel, shelves), on=["bundle", "begin"], how="left", maintain_order="left")
+        else:
+            panel = panel.with_columns(twin=pl.lit(None, dtype=pl.String))
+        joined = offers.join(panel, on=["bundle", "begin"], how="left", maintain_order="left")
         now, was = (
             pl.coalesce(pl.when(pl.col("component") == c).then(f"{p}{suffix}") for c, p in _PARTNER.items())
             for suffix in ("", "_was")
@@ -235,53 +270,55 @@ class Changes:
 
     def _ladders(self, named: pl.DataFrame) -> pl.DataFrame:
         """Return whether the prices of a list of prompt-length brackets are those of before in another order."""
-        rungs = named.select("quote", "begin", "context_from", "price", ladder=_number(named, _LADDER))
-        several = rungs.filter(pl.col("quote").n_unique().over("ladder") > 1)
-        members = several.select("ladder", "quote", "context_from").unique()
-        pairs = several.select("ladder", "begin").unique().join(members, on="ladder")
-        at = self._at(pairs)
-        state = pairs.hstack(named.select("price", "end")[at.fill_null(0)]).filter(at.is_not_null())
-        open_ = pl.col("end").is_null() | (pl.col("begin") < pl.col("end"))
-        state = state.filter(open_ & pl.col("price").is_not_null()).sort("ladder", "begin", "context_from")
-        text = pl.col("price").cast(pl.String)
-        lists = state.group_by("ladder", "begin", maintain_order=True).agg(
+        rungs = named.select("quote", "at", "row", "price", "ladder")
+        several = rungs.filter(pl.col("quote").min().over("ladder") < pl.col("quote").max().over("ladder"))
+        members = several.group_by("ladder", "quote").agg(pl.col("row").first())
+        pairs = several.select("ladder", "at").unique().join(members, on="ladder")
+        context_from = pl.lit(self.inputs.quotes["context_from"]).gather(pl.col("row"))
+        state = self._standing(pairs, "price").drop_nulls("price_there").with_columns(context_from=context_from)
+        text = pl.col("price_there").cast(pl.String)
+        ordered = state.sort("ladder", "at", "context_from")
+        lists = ordered.group_by("ladder", "at", maintain_order=True).agg(
             brackets=pl.col("context_from").cast(pl.String).str.join(" "),
             assigned=text.str.join(" "),
             prices=text.sort().str.join(" "),
         )
         before = {name: pl.col(name) == pl.col(name).shift(1).over("ladder") for name in lists.columns[2:]}
-        again = lists.select("ladder", "begin", reordered=before["brackets"] & before["prices"] & ~before["assigned"])
-        joined = rungs.join(again, on=["ladder", "begin"], how="left", maintain_order="left")
+        again = lists.select("ladder", "at", reordered=before["brackets"] & before["prices"] & ~before["assigned"])
+        joined = rungs.join(again, on=["ladder", "at"], how="left", maintain_order="left")
         return joined.select((pl.col("reordered") & pl.col("price").is_not_null()).fill_null(False))
 
     def _rates(self, named: pl.DataFrame, currency: str, *, source: str) -> pl.DataFrame:
         """Return the larger over the smaller of one unit of the price's currency and of `currency`, in nano."""
         rates = self.inputs.rates.filter(pl.col("source") == source)
-        rates = rates.with_columns(pl.col("rate_date").cast(pl.Datetime("us", "UTC")).alias("day"))
+        rates = rates.with_columns(pl.col("rate_date").cast(UTC).alias("day"))
         seen = rates.with_columns(
             enters=self._enters("day"), nano=pl.col("rate").to_physical().cast(pl.Int64).cast(pl.Int128)
         )
-        seen = seen.filter((pl.col("known_at") <= self._last) & (pl.col("enters") <= self.until))
-        ratios = [self._rate(named, seen.filter(base=base), currency, base=base) for base in sorted(set(seen["base"]))]
-        nothing = pl.repeat(None, len(named), dtype=pl.Int128, eager=True)
+        seen = seen.filter((pl.col("known_at") <= self._last) & (pl.col("enters") <= self._until))
+        # prices of one currency that begin at one moment have one rate
+        days = named.select("begin", "currency").unique(maintain_order=True).with_row_index("k")
+        ratios = [self._rate(days, seen.filter(base=base), currency, base=base) for base in sorted(set(seen["base"]))]
+        nothing = pl.repeat(None, len(days), dtype=pl.Int128, eager=True)
         # the first base that gave a rate by then: one that is known later must not take the place of another
-        return pl.select(pl.coalesce(*ratios, nothing).alias(f"rate_{currency}"))
+        found = days.with_columns(pl.coalesce(*ratios, nothing).alias(f"rate_{currency}")).drop("k")
+        return named.select("begin", "currency").join(found, on=["begin", "currency"], maintain_order="left")[:, 2:]
 
-    def _rate(self, named: pl.DataFrame, seen: pl.DataFrame, currency: str, *, base: str) -> pl.Series:
+    def _rate(self, days: pl.DataFrame, seen: pl.DataFrame, currency: str, *, base: str) -> pl.Series:
         """Return the ratio by the rates `seen` of one base; null for a price in `currency`: it is not taken for itself."""
         legs = seen.sort("enters", "rate_date", "known_at", "nano").select("enters", leg="quote", nano="nano")
         worth = []
         for leg in (pl.lit(currency), pl.col("currency")):
-            asked = named.select("k", "begin", leg=leg).sort("begin")
+            asked = days.select("k", "begin", leg=leg).sort("begin")
             last = asked.join_asof(legs, left_on="begin", right_on="enters", by="leg", check_sortedness=False)
             one = pl.when(pl.col("leg") == base).then(pl.lit(NANO, dtype=pl.Int128)).otherwise("nano")
             worth.append(last.sort("k").select(one).to_series())
-        pair = pl.DataFrame({"theirs": worth[0], "own": worth[1], "currency": named["currency"]})
+        pair = pl.DataFrame({"theirs": worth[0], "own": worth[1], "currency": days["currency"]})
         other = pl.col("currency") != currency
         return pair.select(pl.when(other).then(ratio(pl.col("theirs"), pl.col("own")))).to_series()
 
     def confirmed(self, asked: pl.DataFrame, *, sources: int, tolerance: int, days: int) -> pl.DataFrame:
-        """Return ``k, second_source, second_day`` of the changes `asked` about: when each was confirmed while in force.
+        """Return ``k, end, second_source, second_day`` of the changes `asked` about: when each was confirmed in force.
 
         Parameters
         ----------
@@ -292,7 +329,7 @@ class Changes:
         """
         within = (pl.col("theirs") - pl.col("price")).abs() * NANO <= pl.col("price") * tolerance
         own = asked.select("k", "price", since="begin")
-        around = self._around(self.named, asked.select("k", "group", "source", "begin"))
+        around = self._around(asked.select("k", "group", "source", "at"))
         told = pl.concat([around.rename({"price": "theirs"}), self._later(asked)]).join(own, on="k")
         each = (
             told.filter(within).group_by("k", "source").agg(pl.max_horizontal("begin", "since").min().alias("moment"))
@@ -300,59 +337,39 @@ class Changes:
         enough = each.group_by("k").agg(
             pl.col("moment").sort().get(sources - 1, null_on_oob=True).alias("second_source")
         )
-        shown = showings(asked, self._spans(asked), self._said, self.looked(), self.inputs.spots.blind)
+        spans = self._rows.select("k", "begin", "end").join(asked.select("k"), on="k", how="semi")
+        shown = showings(asked, spans, self._said, self.looked(), self.inputs.silent, self.inputs.spots.blind)
         first = asked.select("k", "source", "shown").sort("shown").join_asof(
             self.days.sort("seen"), left_on="shown", right_on="seen", by="source", check_sortedness=False
         )  # fmt: skip
         day = shown_again(shown.join(first.select("k", "since"), on="k", maintain_order="left"), days=days)
-        return asked.select("k").join(enough, on="k", how="left").join(day, on="k", how="left")
-
-    def _spans(self, asked: pl.DataFrame) -> pl.DataFrame:
-        return self._rows.select("k", "begin", "end").join(asked.select("k"), on="k", how="semi")
+        return asked.select("k", "end").join(enough, on="k", how="left").join(day, on="k", how="left")
 
     @cached_property
     def _said(self) -> pl.DataFrame:
         """What every row says, as `showings` takes it."""
         quote = pl.col("quote").cast(pl.Int64)
-        told = amount().alias("told"), pl.col("currency").alias("told_currency")
+        told = self.inputs.amounts.alias("told"), pl.col("currency").alias("told_currency")
         return self.inputs.quotes.select(quote, *SNAPSHOT, "valid_from", "valid_to", *told)
-
-    @cached_property
-    def _by_group(self) -> tuple[pl.DataFrame, pl.Series]:
-        """The priced changes of constituents by group and moment, and ``group * width + moment`` of each."""
-        moments, _ = self._clock
-        at = pl.lit(moments).search_sorted(pl.col("begin")).cast(pl.Int64)
-        mapped = self.named.filter(pl.col("group").is_not_null() & (pl.col("price") > 0))
-        keyed = mapped.select("source", "begin", "price", key=pl.col("group") * (len(moments) + 1) + at).sort("key")
-        return keyed.drop("key"), keyed["key"]
 
     def _later(self, asked: pl.DataFrame) -> pl.DataFrame:
         """Return ``k, theirs, source, begin`` of the changes of other sources that began while those `asked` stood."""
-        moments, _ = self._clock
-        rows, keys = self._by_group
-        width = len(moments) + 1
-        group = pl.col("group") * width
-        after = pl.lit(moments).search_sorted(pl.col("begin"), side="right").cast(pl.Int64)
-        before = pl.when(pl.col("end").is_null()).then(len(moments)).otherwise(
-            pl.lit(moments).search_sorted(pl.col("end")).cast(pl.Int64)
-        )  # fmt: skip
+        width = len(self._moments) + 1
+        known = pl.col("group").is_in(asked["group"].unique().implode()) & (pl.col("price") > 0)
+        key = pl.col("group") * width + pl.col("at")
+        rows = self.grouped.filter(known).select("source", "begin", "price", key=key).sort("key")
+        group, keys = pl.col("group") * width, pl.lit(rows["key"])
+        # a change that has not ended stands until the last moment
+        before = pl.lit(self._moments).search_sorted(pl.col("end").fill_null(NEVER)).cast(pl.Int64)
         span = asked.drop_nulls("group").select(
             "k",
             mine="source",
-            first=pl.lit(keys).search_sorted(group + after).cast(pl.Int64),
-            last=pl.lit(keys).search_sorted(group + before).cast(pl.Int64),
+            first=keys.search_sorted(group + pl.col("at") + 1).cast(pl.Int64),
+            last=keys.search_sorted(group + before).cast(pl.Int64),
         )
         each = span.with_columns(at=pl.int_ranges("first", "last")).explode("at").drop_nulls("at")
         found = each.hstack(rows[each["at"]]).filter(pl.col("source") != pl.col("mine"))
         return found.select("k", theirs="price", source="source", begin="begin")
-
-
-def amount() -> pl.Expr:
-    """Return the price in whole 1e-15 per million tokens, half-even; null where it is withdrawn or below zero."""
-    factor = pl.col("unit").replace_strict({u: f.numerator for u, f in PER_MTOK.items()}, return_dtype=pl.Int128)
-    raw = pl.col("price").to_physical().cast(pl.Int128)
-    bounded = pl.min_horizontal(raw, pl.lit(AMOUNT_MAX * NANO, dtype=pl.Int128) // factor)
-    return pl.when(raw >= 0).then(divide_columns(bounded * factor, pl.lit(NANO, dtype=pl.Int128)))
 
 
 def last_of(present: pl.Expr, *, same: str) -> pl.Expr:
@@ -380,25 +397,18 @@ def _spread(panel: pl.DataFrame) -> pl.Series:
     return ends.select(ratio(pl.col("high"), pl.col("low"))).to_series()
 
 
-def _number(frame: pl.DataFrame, columns: Iterable[str]) -> pl.Series:
-    """Return a number for each row, the same for rows that agree in `columns`."""
-    keys = frame.select(columns)
-    numbers = keys.unique().with_row_index("number").with_columns(pl.col("number").cast(pl.Int64))
-    return keys.join(numbers, on=keys.columns, how="left", nulls_equal=True, maintain_order="left")["number"]
-
-
 def _twins(panel: pl.DataFrame, shelves: pl.DataFrame) -> pl.DataFrame:
-    """Return ``offer, begin, twin``: another model of the seller whose prices all components took over at once."""
-    priced = panel.join(shelves, on="offer").with_columns(
-        until=pl.col("begin").shift(-1).over("offer", order_by="begin"),
+    """Return ``bundle, begin, twin``: another model of the seller whose prices all components took over at once."""
+    priced = panel.join(shelves, on="bundle").with_columns(
+        until=pl.col("begin").shift(-1).over("bundle", order_by="begin"),
         vector=pl.concat_str([pl.col(c).cast(pl.String).fill_null("-") for c in PANEL], separator=" "),
     )
     changed = [(pl.col(c) > 0) & (pl.col(f"{c}_was") > 0) & (pl.col(c) != pl.col(f"{c}_was")) for c in PANEL]
     stayed = [pl.col(c).is_null() & pl.col(f"{c}_was").is_null() for c in PANEL]
     whole = pl.all_horizontal((a | b).fill_null(False) for a, b in zip(changed, stayed, strict=True))
     count = pl.sum_horizontal(a.fill_null(False).cast(pl.Int64) for a in changed)
-    moved = priced.filter(whole & (count >= 2)).select("offer", "begin", "shelf", "vector", "model")
+    moved = priced.filter(whole & (count >= 2)).select("bundle", "begin", "shelf", "vector", "model")
     there = priced.select("shelf", "vector", since="begin", until="until", twin="model")
     held = (pl.col("since") < pl.col("begin")) & (pl.col("until").is_null() | (pl.col("until") > pl.col("begin")))
     pairs = moved.join(there, on=["shelf", "vector"]).filter(held & (pl.col("twin") != pl.col("model")))
-    return pairs.group_by("offer", "begin").agg(pl.col("twin").min())
+    return pairs.group_by("bundle", "begin").agg(pl.col("twin").min())

@@ -18,10 +18,12 @@ import polars as pl
 from .errors import DeterminationError
 from .exact import NANO, PRICE_MAX, TOKENS_MAX, divide_columns
 from .guard import held_on, hold
+from .inputs import Inputs
 from .methodology import Methodology, Volumes
 from .offers import alone, evaluate, reach
-from .selection import Grid, Inputs, select, union
-from .units import COMPONENTS, PER_MTOK
+from .selection import Grid, select
+from .spells import union
+from .units import COMPONENTS
 from .volumes import select_volumes
 
 _COMPONENT = pl.Enum(COMPONENTS)
@@ -34,29 +36,25 @@ _UNPRICED = ("not_positive", "price_bounds", "no_exchange_rate", "price_too_larg
 """Why a row that is an offer has no price that can be used: what it offers is on sale all the same."""
 
 
-def observed(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.DataFrame:
-    """Return the observations in force with their standard price and ``held_by``, what the guards hold them back for."""
-    rows = select(inputs, methodology.inputs, methodology.measures.currency, grid)
-    return standardise(hold(rows, held_on(inputs, methodology, grid), grid))
+def observed(inputs: Inputs, methodology: Methodology, grid: Grid) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the observations in force with their standard price and ``held_by``, what the guards hold them back for.
+
+    Those that the registry does not map come apart, as ``row, i0, i1``.
+    """
+    rows, unmapped = select(inputs, methodology.inputs, methodology.measures.currency, grid)
+    return standardise(hold(rows, held_on(inputs, methodology, grid), grid)), unmapped
 
 
 def standardise(rows: pl.DataFrame) -> pl.DataFrame:
-    """Append ``standard_price``: nano index currency per million tokens, from the source's unit and currency.
+    """Append ``standard_price``: nano index currency per million tokens, from ``own`` in the price's own currency.
 
-    The unit is converted first, then the currency; each result is rounded half-even to nine decimals. Null where there
+    The unit was converted first, now the currency is; each result is rounded half-even to nine decimals. Null where there
     is no price, no rate, or more than a million currency units per million tokens.
     """
-    per_mtok = pl.col("unit").replace_strict(
-        {u: f.numerator for u, f in PER_MTOK.items()}, default=None, return_dtype=pl.Int64
-    )
-    rows = rows.with_columns(_factor=per_mtok, _raw=pl.col("price").to_physical())
-    bounded = pl.col("_raw").abs() <= pl.lit(PRICE_MAX * 10**15, dtype=pl.Int128) // pl.col("_factor")
-    sign = pl.when(pl.col("price") < 0).then(-1).otherwise(1)
-    size = divide_columns(pl.col("_raw").abs() * pl.col("_factor"), pl.lit(10**15, dtype=pl.Int128))
-    rows = rows.with_columns(_size=pl.when(bounded).then(size))
-    converted = divide_columns(pl.col("_size") * pl.col("rate"), pl.lit(NANO, dtype=pl.Int128))
-    small = pl.when(converted <= PRICE_MAX).then(converted).cast(pl.Int64)
-    return rows.with_columns(standard_price=small * sign).drop("_factor", "_raw", "_size")
+    size = pl.col("own").abs().cast(pl.Int128) * pl.col("rate")
+    converted = rows.select(divide_columns(size, pl.lit(NANO, dtype=pl.Int128))).to_series()
+    small = pl.when(pl.lit(converted) <= PRICE_MAX).then(pl.lit(converted)).cast(pl.Int64)
+    return rows.with_columns(standard_price=small * pl.col("own").sign())
 
 
 def screen(rows: pl.DataFrame, methodology: Methodology) -> pl.DataFrame:
@@ -66,9 +64,8 @@ def screen(rows: pl.DataFrame, methodology: Methodology) -> pl.DataFrame:
     if vendors:
         outside |= ~pl.col("vendor").is_in(vendors)
     workload = methodology.workload
-    rows = rows.with_columns(reach=reach(workload))
-    reasons: list[tuple[str | pl.Expr, pl.Expr]] = [
-        ("unmapped", pl.col("constituent").is_null()),
+    rows = rows.with_columns(reach(rows, workload).alias("reach"))
+    reasons = [
         ("not_in_universe", outside),
         ("source_not_allowed", pl.col("source_tier").is_null()),
         ("component_not_used", ~pl.col("component").is_in(workload.components)),
@@ -81,14 +78,18 @@ def screen(rows: pl.DataFrame, methodology: Methodology) -> pl.DataFrame:
         ("no_exchange_rate", pl.col("rate").is_null()),
         ("price_too_large", pl.col("standard_price").is_null()),
         ("not_positive", pl.col("standard_price") <= 0),  # also a price that rounds to nothing
-        (pl.col("held_by"), pl.col("held_by").is_not_null()),  # last: what is held would be used
     ]
-    return rows.with_columns(excluded_by=_first(reasons))
+    # what is held comes last: it would be used
+    return rows.with_columns(excluded_by=pl.coalesce(_first(reasons), "held_by"))
 
 
-def _first(reasons: Sequence[tuple[str | pl.Expr, pl.Expr]]) -> pl.Expr:
-    named = ((pl.lit(reason) if isinstance(reason, str) else reason, applies) for reason, applies in reasons)
-    return pl.coalesce(*(pl.when(applies).then(reason) for reason, applies in named), pl.lit(None, pl.String))
+def _first(reasons: Sequence[tuple[str, pl.Expr]]) -> pl.Expr:
+    """Return the first reason that applies; null where none does."""
+    if not reasons:  # a gathered literal is not as long as the frame
+        return pl.lit(None, dtype=pl.String)
+    numbers = [pl.when(applies).then(pl.lit(n, dtype=pl.UInt8)) for n, (_, applies) in enumerate(reasons)]
+    names = pl.Series([reason for reason, _ in reasons], dtype=pl.String)
+    return pl.lit(names).gather(pl.coalesce(*numbers, pl.lit(None, dtype=pl.UInt8)))
 
 
 def consolidate(
@@ -102,18 +103,7 @@ def consolidate(
     """
     names = universe.with_columns(code=pl.int_range(pl.len()))
     code = pl.lit(names["place"]).search_sorted(pl.col("place")).cast(pl.Int64)
-    held = pl.col("excluded_by").eq_missing(pl.col("held_by"))  # nothing else excludes it; null: used
-    # hours whose own quote a screen keeps out are not those of the quote beside it: that offer leaves them open
-    hours = pl.col("time_from").is_not_null() & ~pl.col("excluded_by").is_in(_NO_QUOTE)
-    hours &= pl.col("offer").is_in(rows.filter(held)["offer"].unique().implode())
-    unpriced = pl.col("excluded_by").is_in(_UNPRICED)
-    usable = rows.filter(held | unpriced | hours).with_columns(
-        code=code,
-        barred=~held,
-        unpriced=unpriced.fill_null(False),
-        held=pl.col("held_by").is_not_null() & held,
-        standard_price=pl.when(pl.col("excluded_by").is_null()).then("standard_price"),
-    )
+    usable = _taking_part(rows).with_columns(code=code)
     # one number for a constituent and a position, and its rank among all ends of spells
     ends = {end: pl.col("code") * (size + 1) + pl.col(end) for end in ("i0", "i1")}
     whole = names.select(i0=pl.col("code") * (size + 1), i1=pl.col("code") * (size + 1) + size)
@@ -134,6 +124,25 @@ def consolidate(
     pieces = _pieces(cuts, names, size=size)
     elementary = _elementary(_consolidated(members, methodology), pieces, methodology)
     return elementary, _blend(elementary, pieces, methodology)
+
+
+def _taking_part(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return what consolidation asks of the rows that are used, held, on sale without a price, or whose hours stay open."""
+    out = pl.col("excluded_by")
+    held = out.eq_missing(pl.col("held_by"))  # nothing else excludes it; null: used
+    facts = rows.select(
+        *("place", "component", "offer", "source", "source_tier", "i0", "i1", "reach"),
+        *("context_from", "context_to", "time_from", "time_to", "time_zone"),
+        barred=~held,
+        unpriced=out.is_in(_UNPRICED).fill_null(False),
+        held=pl.col("held_by").is_not_null() & held,
+        hours=pl.col("time_from").is_not_null() & ~out.is_in(_NO_QUOTE),
+        standard_price=pl.when(out.is_null()).then("standard_price"),
+    )
+    offers = facts.select(pl.col("offer").filter(~pl.col("barred")).unique()).to_series()
+    # hours whose own quote a screen keeps out are not those of the quote beside it: that offer leaves them open
+    open_ = pl.col("hours") & pl.col("offer").is_in(offers.implode())
+    return facts.filter(~pl.col("barred") | pl.col("unpriced") | open_)
 
 
 def _pieces(cuts: pl.Series, names: pl.DataFrame, *, size: int) -> pl.DataFrame:
@@ -237,9 +246,9 @@ def relate(constituents: pl.DataFrame, methodology: Methodology) -> pl.DataFrame
     """Append ``previous``, the last price before the date within `carry_dates`, and ``log_relative`` in nano."""
     found = constituents.with_columns(_at=_last(pl.col("price").is_not_null(), before=True))
     recent = pl.col("number") - pl.col("number").gather(pl.col("_at")) <= methodology.inputs.carry_dates
-    found = found.with_columns(previous=pl.when(recent).then(pl.col("price").gather(pl.col("_at"))))
+    found = found.with_columns(previous=pl.when(recent).then(pl.col("price").gather(pl.col("_at")))).drop("_at")
     log = (pl.col("price") / pl.col("previous")).log() * NANO
-    return found.with_columns(log_relative=log.round().cast(pl.Int64)).drop("_at")
+    return found.with_columns(log_relative=log.round().cast(pl.Int64))
 
 
 def flag_outliers(constituents: pl.DataFrame, methodology: Methodology) -> pl.DataFrame:
@@ -252,10 +261,9 @@ def accept(constituents: pl.DataFrame, methodology: Methodology) -> pl.DataFrame
     believed = pl.col("price").is_not_null() & pl.col("outlier_by").is_null()
     found = constituents.with_columns(_at=_last(believed, before=False))
     recent = pl.col("number") - pl.col("number").gather(pl.col("_at")) <= methodology.inputs.carry_dates
+    at = found.select(pl.when(recent).then("_at")).to_series()
     facts = {"used": "price", "used_tier": "source_tier", "used_number": "number"}
-    return found.with_columns(
-        pl.when(recent).then(pl.col(column).gather(pl.col("_at"))).alias(name) for name, column in facts.items()
-    ).drop("_at")
+    return constituents.hstack([found[column].gather(at).alias(name) for name, column in facts.items()])
 
 
 @dataclass(frozen=True)
@@ -302,9 +310,10 @@ def _windows(volumes: pl.DataFrame, grid: Grid) -> list[Window]:
 
 def _running(spells: pl.DataFrame, amount: str, grid: Grid) -> list[int]:
     """Return the total of the column `amount` over the spells in force at each position."""
-    total = pl.col(amount).cast(pl.Int128).sum()
-    begins, ends = (dict(spells.group_by(end).agg(total).iter_rows()) for end in ("i0", "i1"))
-    return list(accumulate(begins.get(i, 0) - ends.get(i, 0) for i in range(grid.size)))
+    counts = pl.col(amount).cast(pl.Int128)
+    steps = [spells.select(i="i0", change=counts), spells.select(i="i1", change=counts * -1)]
+    change = dict(pl.concat(steps).group_by("i").agg(pl.col("change").sum()).iter_rows())
+    return list(accumulate(change.get(i, 0) for i in range(grid.size)))
 
 
 def _tokens(volumes: pl.DataFrame, window: Sequence[Window], rule: Volumes, places: int, grid: Grid) -> pl.Series:

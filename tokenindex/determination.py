@@ -32,9 +32,10 @@ from .constituents import (
 from .errors import DeterminationError
 from .exact import NANO, divide_columns, money, step_of
 from .fixings import fix, in_basket, weigh
+from .inputs import Inputs
 from .methodology import Methodology
 from .rules.formulas import FixedBasket
-from .selection import SCREENED, Grid, Inputs
+from .selection import SCREENED, Grid
 from .tables import CONSTITUENTS, ELEMENTARY, QUOTE_KEY, STANDARDISED
 
 
@@ -74,7 +75,8 @@ def determine(
     rebalances = _rebalances(methodology, dates, after=before[0])
     grid = _grid(methodology, dates, rebalances, known_at=known_at)
     key = ("observed", methodology.asks, grid)
-    rows = screen(inputs.once(key, lambda: observed(inputs, methodology, grid)), methodology)
+    seen, unmapped = inputs.once(key, lambda: observed(inputs, methodology, grid))
+    rows = screen(seen, methodology)
     elementary, pieces = consolidate(rows, methodology, inputs.universe(methodology), size=grid.size)
     counted = ("usage", methodology.volumes, grid)
     usage = inputs.once(counted, lambda: count_usage(inputs, methodology.volumes, grid))
@@ -84,7 +86,7 @@ def determine(
     constituents = weigh(priced, baskets, methodology, grid)
     published = methodology.calendar.lookback(dates, length=methodology.carried)
     fixings = fix(constituents, baskets, usage.windows, methodology, grid, published=published)
-    frames = Frames(inputs.quotes, rows, elementary, pieces, constituents, fixings)
+    frames = Frames(inputs.quotes, rows, unmapped, elementary, pieces, constituents, fixings)
     return Determination(methodology, tuple(sorted(set(dates))), known_at, tuple(baskets), tuple(notes), grid, frames)
 
 
@@ -158,20 +160,16 @@ def _baskets(
         return [], []
     positions = {day: i for i, day in enumerate(grid.dates)}
     wanted = sorted({positions[day] for pair in rebalances for day in pair})
-    kept = priced.filter(pl.col("i").is_in(wanted)).select(
-        "i",
-        "constituent",
-        "vendor",
-        "used",
-        "tokens",
-        fresh=(pl.col("used_number") == pl.col("number")).fill_null(False),
-    )
-    dated = kept.partition_by("i", as_dict=True, include_key=False)
-    nobody = kept.drop("i").clear()  # a date without constituents: the index measures no model of the registry
+    fresh = (pl.col("used_number") == pl.col("number")).fill_null(False)
+    facts = priced.select("i", "constituent", "vendor", "used", "tokens", fresh=fresh)
+    kept = facts.filter(pl.col("i").is_in(wanted)).sort("i", maintain_order=True).drop("i")
+    rows = list(map(Priced._make, kept.rows()))
+    each = len(rows) // max(1, len(wanted))  # every constituent has a row on every date
+    dated = {i: rows[n * each : (n + 1) * each] for n, i in enumerate(wanted)}
     baskets, notes = form_baskets(
         methodology.formula,
         rebalances,
-        on=lambda day: [Priced._make(row) for row in dated.get((positions[day],), nobody).rows()],
+        on=lambda day: dated[positions[day]],
         after=before[0],
         rungs=methodology.waterfall,
         step=step_of(methodology.publication.level_decimals),
@@ -181,10 +179,14 @@ def _baskets(
 
 @dataclass(frozen=True)
 class Frames:
-    """The working frames: observations, spells, pieces, and one row per constituent or per date of the grid."""
+    """The working frames: observations, spells, pieces, and one row per constituent or per date of the grid.
+
+    Observations that the registry does not map stand in ``unmapped``, without the facts that nobody asks of them.
+    """
 
     quotes: pl.DataFrame
     rows: pl.DataFrame
+    unmapped: pl.DataFrame
     elementary: pl.DataFrame
     pieces: pl.DataFrame
     constituents: pl.DataFrame
@@ -256,8 +258,11 @@ class Determination:
     def observations_on(self, day: date) -> pl.DataFrame:
         """Return the STANDARDISED observations in force on one date, used or not, one row a quote."""
         i = self._position(day)
-        rows = self.frames.rows.filter((pl.col("i0") <= i) & (pl.col("i1") > i))
-        rest = self.frames.quotes.drop(*SCREENED, "offer")[rows["row"]].drop("row")
+        there = (pl.col("i0") <= i) & (pl.col("i1") > i)
+        unmapped = self.frames.unmapped.filter(there).with_columns(excluded_by=pl.lit("unmapped"))
+        facts = self.frames.rows.filter(there).drop(*SCREENED, "offer", "bracket", "own")
+        rows = pl.concat([facts, unmapped], how="diagonal")
+        rest = self.frames.quotes.drop("row")[rows["row"]]
         public = rows.hstack(rest).with_columns(money("standard_price"), money("rate"), fixing_date=pl.lit(day))
         return STANDARDISED.conform(public).sort(*QUOTE_KEY, "constituent", nulls_last=True)
 

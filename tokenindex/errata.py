@@ -16,11 +16,11 @@ from .chains import Entry
 from .determination import determine
 from .errors import LedgerError
 from .home import Home, Progress
+from .inputs import Inputs
 from .ledger import figures
 from .publication import fixing_figures, known_of
 from .records import Record
 from .registers import read_registry
-from .selection import Inputs
 
 CAUSES: Final = {
     "software": "the same captures, registry and moment give another figure in this version of tokenindex",

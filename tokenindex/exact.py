@@ -76,13 +76,12 @@ def divide(numerator: int, denominator: int) -> int:
 def divide_columns(numerator: pl.Expr, denominator: pl.Expr) -> pl.Expr:
     """Return the half-even quotient of two non-negative columns as Int128.
 
-    Both sides must be proven to stay under 2**126: Int128 wraps in silence beyond its range.
+    Half up is :math:`⌊(2a + b) / 2b⌋`; at a tie that gave an odd number, where :math:`2a + b ≡ 2b` modulo :math:`4b`, it
+    is one too many. Both sides must be proven to stay under 2**125: Int128 wraps in silence beyond its range.
     """
     a, b = numerator.cast(pl.Int128), denominator.cast(pl.Int128)
-    quotient = a // b
-    twice = (a - quotient * b) * 2
-    up = (twice > b) | ((twice == b) & (quotient % 2 == 1))
-    return quotient + up.cast(pl.Int128)
+    doubled, half = a * 2 + b, b * 2
+    return doubled // half - (doubled % (b * 4) == half).cast(pl.Int128)
 
 
 def step_of(decimals: int) -> int:

@@ -6,8 +6,9 @@ of the waterfall allows.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import polars as pl
@@ -31,33 +32,31 @@ def weigh(priced: pl.DataFrame, baskets: Sequence[Basket], methodology: Methodol
         return priced.with_columns(
             quantity=tokens, basis=tokens, base_price=pl.lit(None, pl.Int64), basket=pl.lit(None, pl.Int64)
         )
-    codes = priced.filter(pl.col("i") == 0).select("constituent", "code")
-    members = pl.DataFrame(
-        [(b.number, m.constituent, m.quantity, m.weight, m.base_price) for b in baskets for m in b.members],
-        schema={
-            "basket": pl.Int64,
-            "constituent": pl.String,
-            "quantity": pl.Int64,
-            "basis": pl.Int64,
-            "base_price": pl.Int64,
-        },
-        orient="row",
-    )
-    dates = pl.DataFrame(
-        {"i": range(grid.size), "basket": in_basket(baskets, grid)}, schema={"i": pl.Int64, "basket": pl.Int64}
-    )
-    dated = dates.drop_nulls().join(members.join(codes, on="constituent"), on="basket")
-    facts = dated.select("basket", "quantity", "basis", "base_price", row=pl.col("code") * grid.size + pl.col("i"))
-    return priced.join(facts, on="row", how="left", maintain_order="left")
+    # rows stand in order of constituent and date: those of a basket are found by place, and nothing is joined
+    codes = {name: code for code, name in enumerate(priced["constituent"].gather_every(grid.size))}
+    unknown: list[int | None] = [None for _ in range(len(baskets) * len(codes))]
+    facts = {name: unknown.copy() for name in ("basket", "quantity", "basis", "base_price")}
+    for k, basket in enumerate(baskets):
+        for m in basket.members:
+            if m.constituent in codes:
+                at, there = k * len(codes) + codes[m.constituent], (basket.number, m.quantity, m.weight, m.base_price)
+                for name, fact in zip(facts, there, strict=True):
+                    facts[name][at] = fact
+    numbers = {b.number: k for k, b in enumerate(baskets)}
+    dated = [None if n is None else numbers[n] for n in in_basket(baskets, grid)]
+    of_date = pl.lit(pl.Series(dated, dtype=pl.Int64)).gather(pl.col("i"))
+    place = priced.select(of_date * len(codes) + pl.col("code")).to_series()
+    tables = {name: pl.Series(name, fact, dtype=pl.Int64) for name, fact in facts.items()}
+    return priced.hstack([table.gather(place) for table in tables.values()])
 
 
 def in_basket(baskets: Sequence[Basket], grid: Grid) -> list[int | None]:
     """Return the number of the basket in force on each date: a basket takes over after its rebalance date."""
-    found: list[int | None] = []
-    for day in grid.dates:
-        older = [b.number for b in baskets if b.takes_over_after < day or (b.number == 0 and b.takes_over_after == day)]
-        found.append(older[-1] if older else None)
-    return found
+    # the first basket is in force on its date itself
+    begins = [(b.takes_over_after - timedelta(days=b.number == 0), b.number) for b in baskets]
+    days, numbers = [day for day, _ in begins], [number for _, number in begins]
+    found = (bisect_left(days, day) for day in grid.dates)
+    return [numbers[n - 1] if n else None for n in found]
 
 
 def fix(
@@ -88,8 +87,11 @@ def fix(
 def _sums(constituents: pl.DataFrame, dates: pl.DataFrame) -> pl.DataFrame:
     """Return the exact sums of every one of `dates`, one row a date."""
     asked = pl.col("i").is_in(dates["i"].implode())
-    members = constituents.filter(asked & pl.col("quantity").is_not_null())
-    used = members.filter(pl.col("used").is_not_null()).sort("i", "used", "constituent")
+    facts = ("i", "number", "vendor", "tokens", "used", "used_number", "used_tier")
+    weighed = constituents.select(*facts, "quantity", "basis", "base_price", "basket")
+    members = weighed.filter(pl.col("quantity").is_not_null() & asked)
+    # constituents stand in order of their name: at one price the first name is first
+    used = members.filter(pl.col("used").is_not_null()).sort("i", "used", maintain_order=True)
     q, p, basis = pl.col("quantity"), pl.col("used"), pl.col("basis")
     used = used.with_columns(
         below=q.cast(WIDE).cum_sum().over("i") * 100,

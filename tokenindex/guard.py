@@ -17,14 +17,16 @@ from typing import Final
 
 import polars as pl
 
-from .changes import Changes, amount, last_of, ratio
+from .changes import Changes, last_of, ratio
 from .errors import DeterminationError
 from .exact import NANO, divide_columns, money, rescale
+from .inputs import SELLER, Inputs
 from .looks import darkened
 from .methodology import Methodology
 from .rules.guards import Guard, Release
-from .selection import SELLER, Grid, Inputs, select, split, tile
-from .tables import FINDINGS, HOLDS, UTC
+from .selection import Grid, select
+from .spells import split, tile
+from .tables import FINDINGS, HOLDS, NEVER, UTC, instant
 from .volumes import select_volumes
 
 _TO_NANO: Final = 10**6
@@ -39,7 +41,7 @@ def guard(
     *,
     known_at: datetime | None,
     until: datetime,
-    sellers: pl.DataFrame | None = None,
+    sellers: pl.Series | None = None,
     notes: bool = True,
 ) -> pl.DataFrame:
     """Return the FINDINGS of the guards of a methodology, in canonical order.
@@ -56,8 +58,8 @@ def guard(
         The last moment that is asked about, such as the cut-off of a fixing date. Findings of an earlier moment are these
         with what happened later taken away.
 
-    sellers : DataFrame, optional
-        Whose quotes are looked at and compared: ``source, provider, model``. Without it all.
+    sellers : Series, optional
+        Whose quotes are looked at and compared: ``seller`` of `Inputs.quotes`. Without it all.
     notes : bool
         Whether guards that only note are asked as well.
 
@@ -69,15 +71,12 @@ def guard(
     changes = Changes(inputs, known_at, until, sellers)
     judged = _judged(changes, methodology.judgment.allowed)
     asked = [g for g in methodology.guards if g.holds or notes]
+    found = [_stale(changes, asked)]
     guards = [g for g in asked if not g.of_source]
-    if not guards and judged.is_empty():
-        return _stale(changes, asked).sort(*_ORDER, nulls_last=True)
-    currencies = {c for g in guards for c in g.currencies}
-    wanted = {name for g in guards for part in (g.applies, g.cause, g.since) for name in part.meta.root_names()}
-    facts = changes.with_facts(wanted, currencies=currencies, rates=methodology.inputs.rates)
-    facts, flags = _believing(changes, facts, guards, judged, methodology.release)
-    noted = _flagged(facts, [g for g in guards if not g.holds])
-    found = [_findings(facts, flags), _findings(facts, noted), _stale(changes, asked)]
+    if guards or len(judged):
+        facts, flags = _believing(changes, guards, judged, methodology)
+        noted = _flagged(facts, [g for g in guards if not g.holds])
+        found += [_findings(inputs, facts, flags), _findings(inputs, facts, noted)]
     return pl.concat(found).sort(*_ORDER, nulls_last=True)
 
 
@@ -85,27 +84,33 @@ _ORDER: Final = ("held_from", "source", "row", "severity", "reason", "cause")
 
 
 def _believing(
-    changes: Changes, facts: pl.DataFrame, guards: Sequence[Guard], judged: pl.DataFrame, release: Release
+    changes: Changes, guards: Sequence[Guard], judged: pl.DataFrame, methodology: Methodology
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the facts with ``before`` and ``move``, and the flags of the guards that hold, with their release.
 
     Whether a price is believed depends on the believed prices before it alone. All are believed at first; each round
     settles at least one more price of a quote, and only quotes with a price that is not believed go on.
     """
+    currencies = {c for g in guards for c in g.currencies}
+    wanted = {name for g in guards for part in (g.applies, g.cause, g.since) for name in part.meta.root_names()}
+    part = changes.with_facts(wanted, currencies=currencies, rates=methodology.inputs.rates)
     holding = [g for g in guards if g.holds]
-    part, doubted = facts, facts["k"].clear()
+    settled: list[tuple[pl.DataFrame, pl.DataFrame]] = []
+    doubted = part["k"].clear()
     while True:
-        compared = _compared(part, doubted)
-        flags = _released(changes, compared, _flagged(compared, holding), judged, release)
+        facts = _compared(part, doubted)
+        flags = _released(changes, facts, _flagged(facts, holding), judged, methodology.release)
         unreleased = flags.filter(pl.col("released_at").is_null())["k"].unique().sort()
         if unreleased.equals(doubted):
-            if part is facts:
-                return compared, flags
             break
         doubted = unreleased
-        part = facts.filter(pl.col("quote").is_in(facts["quote"].gather(doubted).unique().implode()))
-    whole = _compared(facts, doubted)
-    return whole, _released(changes, whole, _flagged(whole, holding), judged, release)
+        # what is believed of the other quotes stays as it is
+        open_ = pl.col("quote").is_in(facts.filter(pl.col("k").is_in(doubted.implode()))["quote"].unique().implode())
+        rest = facts.filter(~open_)
+        settled.append((rest, flags.filter(pl.col("k").is_in(rest["k"].implode()))))
+        part = part.filter(open_)
+    every = [*settled, (facts, flags)]
+    return pl.concat([f for f, _ in every]).sort("k"), pl.concat([f for _, f in every])
 
 
 def _compared(facts: pl.DataFrame, doubted: pl.Series) -> pl.DataFrame:
@@ -120,34 +125,37 @@ def _compared(facts: pl.DataFrame, doubted: pl.Series) -> pl.DataFrame:
 
 def _flagged(facts: pl.DataFrame, guards: Sequence[Guard]) -> pl.DataFrame:
     """Return ``k, reason, cause, held_until, since`` of every change and guard that applies to it."""
-    schema = {"k": pl.Int64, "reason": pl.String, "cause": pl.String, "held_until": pl.String}
-    found = [pl.DataFrame(schema=schema | {"since": facts.schema["begin"]})]
+    found = [_NOT_FLAGGED]
     applies = facts.select(g.applies.fill_null(False).alias(f"{n}") for n, g in enumerate(guards))
     for n, g in enumerate(guards):
-        words = {"reason": pl.lit(g.reason), "cause": g.cause, "held_until": pl.lit(g.held_until)}
-        found.append(facts.filter(applies[f"{n}"]).select("k", **words, since=g.since))
+        there = applies[f"{n}"].arg_true()
+        if len(there):
+            words = {"reason": pl.lit(g.reason), "cause": g.cause, "held_until": pl.lit(g.held_until)}
+            found.append(facts[there].select("k", **words, since=g.since))
     return pl.concat(found)
+
+
+_NOT_FLAGGED: Final = pl.DataFrame(
+    schema={"k": pl.Int64, "reason": pl.String, "cause": pl.String, "held_until": pl.String, "since": UTC}
+)
 
 
 def _released(
     changes: Changes, facts: pl.DataFrame, flags: pl.DataFrame, judged: pl.DataFrame, release: Release
 ) -> pl.DataFrame:
     """Return the flags, and those of judgments that hold, with ``released_at`` and ``released_by``."""
-    names = {"change": facts["k"], "end": facts["end"]}
-    judged = judged.filter(pl.col("k").is_in(facts["k"].implode()))
-    held = judged.filter(pl.col("decision") == "hold").with_columns(
-        reason=pl.lit("judgment"), held_until=pl.lit("judgment")
-    )
-    flags = pl.concat([flags, held.select(flags.columns)]).join(pl.DataFrame(names), left_on="k", right_on="change")
+    held = judged.filter((pl.col("decision") == "hold") & pl.col("k").is_in(facts["k"].implode()))
+    held = held.with_columns(reason=pl.lit("judgment"), held_until=pl.lit("judgment"))
+    flags = pl.concat([flags, held.select(flags.columns)])
     asked = facts.filter(pl.col("k").is_in(flags["k"].unique().implode()))
     near = rescale(release.tolerance, scale=9)
     confirmed = changes.confirmed(asked, sources=release.confirming_sources, tolerance=near, days=release.later_days)
-    flags = flags.join(confirmed, on="k", how="left")
+    flags = flags.join(confirmed, on="k", how="left").with_columns(flag=pl.int_range(pl.len()))
     decided = judged.filter(pl.col("decision") == "release").select("k", decided="since")
-    after = flags.select("k", "since", "reason", flag=pl.int_range(pl.len())).join(decided, on="k")
+    after = flags.select("k", "since", "reason", "flag").join(decided, on="k")
     after = after.filter((pl.col("reason") != "judgment") | (pl.col("decided") > pl.col("since")))
     judgment = after.group_by("flag").agg(judgment=pl.col("decided").min())
-    flags = flags.with_columns(flag=pl.int_range(pl.len())).join(judgment, on="flag", how="left")
+    flags = flags.join(judgment, on="flag", how="left")
     return _earliest(flags)
 
 
@@ -173,9 +181,9 @@ def _judged(changes: Changes, allowed: Sequence[str]) -> pl.DataFrame:
     since = pl.col("decided_at") if changes.known_at else pl.max_horizontal("decided_at", "known_at")
     if judgments.is_empty():
         return _NOT_JUDGED
-    known = judgments.filter((pl.col("known_at") <= (changes.known_at or changes.until)) & (since <= changes.until))
+    known = judgments.filter((pl.col("known_at") <= instant(changes.last)) & (since <= instant(changes.until)))
     known = known.with_columns(cause=pl.format("{} ({}, {})", "reason", "decided_by", "approved_by"))
-    rows = changes.inputs.quotes.select("row", *_CONCERNS, said=amount()).join(
+    rows = changes.inputs.quotes.select("row", *_CONCERNS, said=changes.inputs.amounts).join(
         known.select(*_CONCERNS, "decision", "cause", since=since), on=_CONCERNS
     )
     rows = rows.with_columns(pl.col("row").cast(pl.Int64)).sort("row")
@@ -196,10 +204,13 @@ def unmatched(inputs: Inputs) -> pl.DataFrame:
     return inputs.judgments.join(inputs.quotes, on=_CONCERNS, how="anti", maintain_order="left")
 
 
-def _findings(facts: pl.DataFrame, flags: pl.DataFrame) -> pl.DataFrame:
+def _findings(inputs: Inputs, facts: pl.DataFrame, flags: pl.DataFrame) -> pl.DataFrame:
     """Return FINDINGS of the flags."""
+    if flags.is_empty():
+        return FINDINGS.empty()
     kept = flags.select(c for c in (*_FLAG, "released_at", "released_by") if c in flags.columns)
     found = kept.join(facts.drop("since", strict=False), on="k")
+    found = found.hstack(inputs.quotes.select(c for c in _QUOTED if c not in found.columns)[found["row"]])
     known = pl.coalesce("before", "others")
     amounts = {c: divide_columns(pl.col(c), pl.lit(_TO_NANO, dtype=pl.Int128)) for c in ("price", "before", "others")}
     amounts["ratio"] = pl.when(known > 0).then(divide_columns(pl.col("price") * NANO, known))
@@ -215,6 +226,7 @@ def _findings(facts: pl.DataFrame, flags: pl.DataFrame) -> pl.DataFrame:
     return FINDINGS.conform(public)
 
 
+_QUOTED: Final = ("provider", "model", "service_tier", "region", "context_from", "capture", "locator")
 _FLAG: Final = ("k", "reason", "cause", "held_until", "since")
 
 
@@ -244,29 +256,25 @@ def holds(findings: pl.DataFrame) -> pl.DataFrame:
     held = findings.filter((pl.col("severity") == "hold") & (until.is_null() | (pl.col("held_from") < until)))
     spells = held.select("held_from", "reason", until=until, row=pl.int_ranges("row", pl.col("last_row") + 1))
     ordered = spells.explode("row").sort("row", "held_from", "reason")
-    last = pl.col("until").fill_null(_FOREVER)
+    last = pl.col("until").fill_null(NEVER)
     begins = (pl.col("held_from") > last.cum_max().shift(1)).over("row").fill_null(True)
     runs = ordered.with_columns(run=begins.cum_sum(), last=last).group_by("row", "run", maintain_order=True)
     merged = runs.agg(pl.col("held_from", "reason").first(), pl.col("last").max())
-    return HOLDS.conform(merged.with_columns(released_at=pl.when(pl.col("last") < _FOREVER).then("last")))
-
-
-_FOREVER: Final = pl.lit("9999-01-01T00:00:00Z").str.to_datetime("%+", time_unit="us", time_zone="UTC")
+    return HOLDS.conform(merged.with_columns(released_at=pl.when(pl.col("last") < NEVER).then("last")))
 
 
 def held_on(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.DataFrame:
     """Return the HOLDS of the guards of a methodology that concern the dates of a grid."""
-    last = grid.frame["cut_off"][-1]
-    found = guard(
-        inputs, methodology, known_at=grid.known_at, until=last, sellers=_allowed(inputs, methodology), notes=False
-    )
-    return holds(found)
+    if inputs.judgments.is_empty() and not any(g.holds for g in methodology.guards):
+        return HOLDS.empty()
+    sellers = _allowed(inputs, methodology)
+    return holds(guard(inputs, methodology, known_at=grid.known_at, until=grid.end, sellers=sellers, notes=False))
 
 
-def _allowed(inputs: Inputs, methodology: Methodology) -> pl.DataFrame:
+def _allowed(inputs: Inputs, methodology: Methodology) -> pl.Series:
     """Return the sellers that the registry maps, at the sources that the index allows: a record holds no others."""
     sources = sorted({p.source for p in methodology.inputs.prices})
-    return inputs.mapping.filter(pl.col("source").is_in(sources)).select(SELLER).unique()
+    return inputs.spelled.filter(pl.col("source").is_in(sources))["seller"].unique()
 
 
 def hold(rows: pl.DataFrame, held: pl.DataFrame, grid: Grid) -> pl.DataFrame:
@@ -286,14 +294,16 @@ def hold(rows: pl.DataFrame, held: pl.DataFrame, grid: Grid) -> pl.DataFrame:
     DataFrame
         The rows with the reason code while they are held; null where they are used.
     """
-    spells = held.lazy().select(
+    if held.is_empty():
+        return rows.with_columns(held_by=pl.lit(None, dtype=pl.String))
+    spells = held.select(
         pl.col("row").cast(rows.schema["row"]),
         i0=grid.from_moment(pl.col("held_from")),
         i1=grid.from_moment(pl.col("released_at")),
         held_by="reason",
     )
     tiled = tile(spells, on=["row"], start=0, end=grid.size)
-    return split(rows.lazy(), tiled, on=["row"]).collect(engine="in-memory")
+    return split(rows.lazy(), tiled.lazy(), on=["row"]).collect(engine="in-memory")
 
 
 @dataclass(frozen=True)
@@ -390,9 +400,9 @@ def unread_prices(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.Da
         `read_at` last and not `seen_at` last, the ``reason`` and ``locator`` of the reject, and whether it `expired`: no
         look within the allowed days could read it. Nothing else keeps it from being in force.
     """
-    changes = Changes(inputs, grid.known_at, grid.frame["cut_off"][-1])
+    changes = Changes(inputs, grid.known_at, grid.end)
     dark = darkened(changes.looked(), inputs.spots.blind)
-    rows = select(inputs, methodology.inputs, methodology.measures.currency, grid)
+    rows, _ = select(inputs, methodology.inputs, methodology.measures.currency, grid)
     universe = inputs.universe(methodology)["constituent"]
     wanted = pl.col("constituent").is_in(universe.implode()) & pl.col("source_tier").is_not_null()
     wanted &= pl.col("component").is_in(methodology.workload.components)

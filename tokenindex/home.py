@@ -41,11 +41,11 @@ from .documents import load
 from .errors import InputDataError, LedgerError, MethodologyError
 from .files import Files, LocalFiles, files_at, kept
 from .identity import checked_links
+from .inputs import Inputs
 from .ledger import Ledger
 from .methodology import Methodology, in_force
 from .records import Record, registry_digest
 from .registers import read_registry, read_table
-from .selection import Inputs
 from .sources import EXAMPLE, Source, read_sources
 from .store import KINDS, Batch, Store, assembled, open_store
 from .tables import LINKS

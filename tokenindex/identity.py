@@ -18,7 +18,7 @@ import polars as pl
 from .determination import Determination
 from .errors import InputDataError
 from .exact import NANO, WIDE, divide_columns, money
-from .selection import Inputs
+from .inputs import Inputs
 
 
 def mapped_volume(inputs: Inputs, *, known_at: datetime | None = None) -> pl.DataFrame:

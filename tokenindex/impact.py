@@ -21,9 +21,9 @@ import polars as pl
 from .determination import Determination, determine
 from .errors import DeterminationError
 from .exact import MONEY, NANO, divide, money
+from .inputs import Inputs
 from .methodology import Methodology, differences
 from .rules.formulas import FixedBasket
-from .selection import Inputs
 
 FIGURES: Final = ("price", "level")
 

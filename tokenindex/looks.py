@@ -12,16 +12,14 @@ A **spot** is the offers to which the same looks are blind; 0 is that of the off
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 import polars as pl
 
-from .tables import UNREAD
+from .tables import NEVER, UNREAD
 
 SNAPSHOT: Final = ("source", "capture", "known_at")
 """What names a look on its rows; the same bytes may be seen again later."""
-NEVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
 _NAMED: Final = ("provider", "model", "component")
 _OFFERED: Final = ("source", *_NAMED)
 _BLIND: Final = {"spot": pl.Int64} | {name: UNREAD.schema[name] for name in (*SNAPSHOT, "reason", "locator")}
@@ -68,6 +66,8 @@ class Spots:
 
 def by_spot(looks: pl.LazyFrame, blind: pl.DataFrame) -> pl.LazyFrame:
     """Return each look once for every spot of its source, with ``reads``: whether it could read what is in it."""
+    if blind.is_empty():
+        return looks.with_columns(spot=pl.lit(0, dtype=pl.Int64), reads=pl.lit(True))
     sighted = looks.select("source", spot=pl.lit(0, dtype=pl.Int64)).unique()
     spots = pl.concat([sighted, blind.lazy().select("source", "spot").unique()])
     marks = blind.lazy().select("spot", *SNAPSHOT, reads=pl.lit(False))
@@ -75,21 +75,43 @@ def by_spot(looks: pl.LazyFrame, blind: pl.DataFrame) -> pl.LazyFrame:
     return every.with_columns(pl.col("reads").fill_null(True))
 
 
-def replaced(looks: pl.LazyFrame, blind: pl.DataFrame) -> pl.LazyFrame:
-    """Return ``source, capture, known_at, spot, gone``: when a later look replaced what each one showed.
+def numbered_looks(sightings: pl.DataFrame, blind: pl.DataFrame) -> pl.DataFrame:
+    """Return the complete looks by spot in order of time, with ``look``, the same number for one snapshot in one spot.
 
     Parameters
     ----------
-    looks : LazyFrame
-        Complete SIGHTINGS with ``enters``, the moment from which each counts.
+    sightings : DataFrame
+        SIGHTINGS.
     blind : DataFrame
-        Of `Spots`. A look replaces nothing in a spot to which it is blind.
+        Of `Spots`.
+
+    Returns
+    -------
+    DataFrame
+        SIGHTINGS with ``spot, reads`` of `by_spot`, ``shelf``, the number of a source and spot, and ``look``.
     """
-    ordered = by_spot(looks, blind).sort("source", "spot", "seen_at", "known_at", "capture")
+    every = by_spot(sightings.filter("complete").lazy(), blind).collect(engine="in-memory")
+    ordered = every.sort("source", "spot", "seen_at", "known_at", "capture")
+    shown = [*SNAPSHOT, "spot"]
+    numbers = ordered.select(shown).unique(maintain_order=True).with_row_index("look")
+    return ordered.with_columns(shelf=pl.struct("source", "spot").rle_id()).join(
+        numbers, on=shown, maintain_order="left"
+    )
+
+
+def replaced(looks: pl.DataFrame) -> pl.DataFrame:
+    """Return ``look, gone``: when a later look replaced what each one showed in a spot; `NEVER`: none did.
+
+    Parameters
+    ----------
+    looks : DataFrame
+        Rows of `numbered_looks` in their order, with ``enters``, the moment from which each counts. A look replaces
+        nothing in a spot to which it is blind.
+    """
     enters = pl.when("reads").then("enters").otherwise(NEVER)
-    later = enters.shift(-1).reverse().cum_min().reverse().over("source", "spot").fill_null(NEVER)
+    later = enters.shift(-1).reverse().cum_min().reverse().over("shelf").fill_null(NEVER)
     # the same bytes may be known at one moment from several looks: the last look counts
-    return ordered.with_columns(gone=later).group_by(*SNAPSHOT, "spot").agg(pl.col("gone").max())
+    return looks.select("look", gone=later).group_by("look").agg(pl.col("gone").max())
 
 
 def darkened(looks: pl.DataFrame, blind: pl.DataFrame) -> pl.DataFrame:
@@ -119,7 +141,12 @@ def darkened(looks: pl.DataFrame, blind: pl.DataFrame) -> pl.DataFrame:
 
 
 def showings(
-    asked: pl.DataFrame, spans: pl.DataFrame, said: pl.DataFrame, looks: pl.DataFrame, blind: pl.DataFrame
+    asked: pl.DataFrame,
+    spans: pl.DataFrame,
+    said: pl.DataFrame,
+    looks: pl.DataFrame,
+    silent: pl.DataFrame,
+    blind: pl.DataFrame,
 ) -> pl.DataFrame:
     """Return the looks made while a price was quoted that tell whether it was still there.
 
@@ -134,6 +161,8 @@ def showings(
         Every row: ``quote, source, capture, known_at, valid_from, valid_to``, and the price and currency ``told``.
     looks : DataFrame
         SIGHTINGS with ``enters``.
+    silent : DataFrame
+        ``source, capture, known_at`` of the looks that came without any row.
     blind : DataFrame
         Of `Spots`.
 
@@ -151,8 +180,8 @@ def showings(
     shelf = asked.select("k", "quote", "price", "currency", "shown", "end").join(wanted, on="quote")
     same = pl.col("told").eq_missing(pl.col("price")) & (pl.col("told_currency") == pl.col("currency"))
     own = shelf.group_by("k", "shown", "end", "enters", "day").agg(shows=same.any())
-    silent = looks.join(said.select(SNAPSHOT).unique(), on=SNAPSHOT, how="anti")
-    standing = asked.select("k", "source", "spot", "shown").join(spans, on="k").join(silent, on="source")
+    quiet = looks.join(silent, on=SNAPSHOT, how="semi")
+    standing = asked.select("k", "source", "spot", "shown").join(spans, on="k").join(quiet, on="source")
     standing = standing.filter(pl.col("begin") <= pl.col("enters")).join(blind, on=["spot", *SNAPSHOT], how="anti")
     found = pl.concat([own, standing.select(*own.columns[:-1], shows=pl.lit(True))])
     still = pl.col("end").is_null() | (pl.col("enters") < pl.col("end"))

@@ -18,24 +18,29 @@ from typing import Final
 import polars as pl
 
 from .exact import divide_columns
+from .inputs import BRACKET
 from .methodology import Workload
 
 DAY: Final = 86_400
 """Seconds of a day on a clock: an hour that a zone skips or repeats moves no price."""
 
 
-def reach(workload: Workload) -> pl.Expr:
-    """Return how much of the tokens of its component a quote serves, out of ``workload.whole``."""
-    served = pl.lit(0, dtype=pl.Int64)
-    end = pl.col("context_to").fill_null(10**18)
+def reach(rows: pl.DataFrame, workload: Workload) -> pl.Series:
+    """Return how much of the tokens of its component each row serves, out of ``workload.whole``, by its ``bracket``."""
+    brackets = rows.select("bracket", *BRACKET)[rows["bracket"].arg_unique()]
+    served = pl.Series([_served(workload, *fact) for fact in brackets.select(BRACKET).iter_rows()], dtype=pl.Int64)
+    return rows["bracket"].replace_strict(brackets["bracket"], served, return_dtype=pl.Int64)
+
+
+def _served(workload: Workload, component: str, start: int, to: int | None, marginal: bool | None) -> int:
+    served, end = 0, 10**18 if to is None else to
     for prompts in workload.prompts:
-        shares = {name: n * (workload.whole // workload.total(name)) for name, n in prompts.parts.items() if n}
-        share = pl.col("component").replace_strict(shares, default=0, return_dtype=pl.Int64)
-        length = prompts.tokens
-        inside = (pl.col("context_from") < length) & (length <= end)
-        between = pl.min_horizontal(end, pl.lit(length)) - pl.min_horizontal("context_from", pl.lit(length))
-        # the share is a multiple of every length
-        served += pl.when(pl.col("marginal")).then(share // length * between).otherwise(share * inside)
+        if parts := prompts.parts.get(component, 0):
+            length, share = prompts.tokens, parts * (workload.whole // workload.total(component))
+            if marginal:  # the share is a multiple of every length
+                served += share // length * (min(end, length) - min(start, length))
+            elif start < length <= end:
+                served += share
     return served
 
 
@@ -52,10 +57,14 @@ def _length() -> pl.Expr:
 
 def alone(rows: pl.DataFrame, workload: Workload) -> pl.Series:
     """Return whether a row is the whole of its offer: it serves every prompt, with no bracket and no hours beside it."""
-    hourly = rows.filter(pl.col("time_from").is_not_null()).select("offer")
-    several = rows.select("offer", "context_from").unique().filter(pl.col("offer").is_duplicated()).select("offer")
-    apart = pl.concat([hourly, several])["offer"].unique()
-    return rows.select((pl.col("reach") == workload.whole) & ~pl.col("offer").is_in(apart.implode())).to_series()
+    whole = rows["reach"] == workload.whole
+    bracketed = rows.select("offer", "context_from", "time_from").filter(
+        pl.col("time_from").is_not_null() | (pl.col("context_from") > 0)
+    )
+    hourly = bracketed.filter(pl.col("time_from").is_not_null())["offer"]
+    beside = rows.select("offer", "context_from").filter(pl.col("offer").is_in(bracketed["offer"].unique().implode()))
+    several = beside.unique().filter(pl.col("offer").is_duplicated())["offer"]
+    return whole & ~rows["offer"].is_in(pl.concat([hourly, several]).unique().implode())
 
 
 def evaluate(quotes: pl.DataFrame, workload: Workload) -> pl.DataFrame:

@@ -112,8 +112,12 @@ class Calendar:
 
     def lookback(self, days: Sequence[date], *, length: int) -> list[date]:
         """Return the sorted union of each date and the `length` fixing dates before it."""
-        wanted = {n for day in days for n in range(max(0, self.number(day) - length), self.number(day) + 1)}
-        return [self.dates[n] for n in sorted(wanted)]
+        found: list[date] = []
+        first = 0  # of the dates that are not yet found
+        for n in sorted({self.number(day) for day in days}):
+            found += self.dates[max(first, n - length) : n + 1]
+            first = n + 1
+        return found
 
     def cut_off_at(self, day: date) -> datetime:
         """Return the cut-off of `day` as a moment in UTC."""

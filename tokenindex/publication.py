@@ -20,10 +20,10 @@ from .determination import Determination, determine
 from .errors import DeterminationError, LedgerError
 from .exact import NANO, divide, rescale
 from .home import Home, Progress
+from .inputs import Inputs
 from .ledger import Ledger, figures, person
 from .methodology import Methodology
 from .records import Record, judgments_for, moment_text, record, table
-from .selection import Inputs
 from .signing import key_id, public_of, sign
 from .tables import JUDGMENTS
 

@@ -18,7 +18,8 @@ import polars as pl
 from . import __version__
 from .adapters import Capture, adapter, look
 from .determination import Determination, determine
-from .selection import Inputs, visible
+from .inputs import Inputs
+from .selection import visible
 from .tables import BASKET, CONSTITUENTS, ELEMENTARY, FIXINGS, JUDGMENTS, REGISTRY, STANDARDISED, Column, Table
 from .tables import UTC as UTC_TIME
 

@@ -21,9 +21,9 @@ from . import __version__
 from .adapters import Capture, Parsed, adapter, look
 from .determination import determine
 from .errors import TokenIndexError, VerificationError
+from .inputs import Inputs
 from .methodology import Methodology
 from .records import CAPTURE_FACTS, FORMAT, Record, canonical, record
-from .selection import Inputs
 
 TABLES = ("basket", "observations", "elementary", "constituents")
 

@@ -11,8 +11,9 @@ from datetime import timedelta
 import polars as pl
 
 from .exact import divide_columns
+from .inputs import SELLER, Inputs
 from .methodology import Volumes
-from .selection import SELLER, Grid, Inputs, entered, visible
+from .selection import Grid, entered, visible
 
 
 def select_volumes(inputs: Inputs, rule: Volumes, grid: Grid) -> pl.DataFrame:

@@ -17,7 +17,7 @@ from ..errors import DeterminationError, InputDataError, LedgerError, TokenIndex
 if TYPE_CHECKING:
     from ..determination import Determination
     from ..home import Home
-    from ..selection import Inputs
+    from ..inputs import Inputs
 
 Answer = tuple[str, Any]
 """The text for people, and the same as JSON."""

@@ -21,7 +21,7 @@ from . import Answer, complain, facts_of, home_of, of_disk, own_home, progress, 
 if TYPE_CHECKING:
     from ..adapters import Parsed
     from ..home import Home
-    from ..selection import Inputs
+    from ..inputs import Inputs
     from ..sources import Source
 
 PACKAGE = "package:genai-prices"
@@ -134,7 +134,7 @@ def unmapped(options: argparse.Namespace) -> Answer:
     import polars as pl
 
     from ..identity import other_names
-    from ..selection import SELLER
+    from ..inputs import SELLER
 
     home = home_of(options)
     inputs = home.inputs(progress=progress)

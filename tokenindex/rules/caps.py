@@ -48,7 +48,9 @@ def capped_shares(
     groups: dict[str, list[str]] = {}
     for model in sorted(expenditure):
         groups.setdefault(vendor[model], []).append(model)
-    room = sum((min(vendor_cap, len(models) * model_cap) for models in groups.values()), Fraction(0))
+    enough = vendor_cap / model_cap  # models of a vendor that reach its cap
+    room = vendor_cap * sum(len(models) >= enough for models in groups.values())
+    room += model_cap * sum(len(models) for models in groups.values() if len(models) < enough)
     if room < 1:
         raise CapsInfeasible(
             f"{len(expenditure)} models of {len(groups)} vendors can hold {room} of the weight under caps of "
@@ -62,18 +64,19 @@ def capped_shares(
             total=1 - vendor_cap * len(full),
             cap=model_cap,
         )
-        over = [g for g, models in left.items() if _held(models, expenditure, filled, model_cap) > vendor_cap]
+        over = [g for g, models in left.items() if _exceeds(vendor_cap, models, expenditure, filled, model_cap)]
         if not over:
             break
         for g in over:
             full[g] = _fill({m: expenditure[m] for m in groups[g]}, total=vendor_cap, cap=model_cap)
     whole = lcm(model_cap.denominator, *(f.rate.denominator for f in (filled, *full.values())))
-    return {
-        m: int(model_cap * whole) if m in f.capped else expenditure[m] * int(f.rate * whole)
-        for g, models in groups.items()
-        for f in (full.get(g, filled),)
-        for m in models
-    }
+    most = int(model_cap * whole)
+    shares: dict[str, int] = {}
+    for g, models in groups.items():
+        capped, rate = full.get(g, filled)
+        each = int(rate * whole)
+        shares |= {m: most if m in capped else expenditure[m] * each for m in models}
+    return shares
 
 
 def _fill(expenditure: Mapping[str, int], *, total: Fraction, cap: Fraction) -> _Filled:
@@ -91,7 +94,11 @@ def _fill(expenditure: Mapping[str, int], *, total: Fraction, cap: Fraction) -> 
     return _Filled(frozenset(capped), Fraction(0))
 
 
-def _held(models: list[str], expenditure: Mapping[str, int], filled: _Filled, cap: Fraction) -> Fraction:
-    """Return the share of all `models` together."""
-    capped = filled.capped.intersection(models)
-    return cap * len(capped) + filled.rate * sum(expenditure[m] for m in models if m not in capped)
+def _exceeds(most: Fraction, models: list[str], expenditure: Mapping[str, int], filled: _Filled, cap: Fraction) -> bool:
+    """Return whether the share of all `models` together is more than `most`."""
+    capped, rate = filled
+    held = sum(m in capped for m in models)
+    free = sum(expenditure[m] for m in models if m not in capped)
+    left = most - cap * held if held else most
+    # cross-multiplied: this is asked of every vendor
+    return free * rate.numerator * left.denominator > left.numerator * rate.denominator

@@ -109,7 +109,10 @@ def _until(held_until: str) -> str:
 
 def _near(ratio: pl.Expr, factor: int | pl.Expr, tolerance: int) -> pl.Expr:
     """Return whether ``|ratio - factor| <= tolerance * factor``, all in nano."""
-    wanted = pl.lit(factor, dtype=pl.Int128) if isinstance(factor, int) else factor.cast(pl.Int128)
+    if isinstance(factor, int):
+        room = factor * tolerance // NANO
+        return ratio.is_between(pl.lit(factor - room, dtype=pl.Int128), pl.lit(factor + room, dtype=pl.Int128))
+    wanted = factor.cast(pl.Int128)
     return (ratio - wanted).abs() * NANO <= wanted * tolerance
 
 
