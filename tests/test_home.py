@@ -596,7 +596,7 @@ def test_a_registry_that_contradicts_itself_stops_the_fixing(home: Home) -> None
 def test_more_constituents_than_the_bounds_of_exact_sums_allow_are_refused(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tokenindex.selection.ROWS_MAX", 3)
+    monkeypatch.setattr("tokenindex.inputs.ROWS_MAX", 3)
     with pytest.raises(InputDataError, match="at most 3"):
         made(home, "tix")
 
