@@ -83,6 +83,8 @@ def screen(rows: pl.DataFrame, methodology: Methodology) -> pl.DataFrame:
 
 def _first(reasons: Sequence[tuple[str, pl.Expr]]) -> pl.Expr:
     """Return the first reason that applies; null where none does."""
+    if not reasons:
+        return pl.lit(None, dtype=pl.String)
     numbers = [pl.when(applies).then(pl.lit(n, dtype=pl.UInt8)) for n, (_, applies) in enumerate(reasons)]
     names = pl.Series([reason for reason, _ in reasons], dtype=pl.String)
     return pl.lit(names).gather(pl.coalesce(*numbers, pl.lit(None, dtype=pl.UInt8)))
