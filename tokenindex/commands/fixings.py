@@ -63,6 +63,8 @@ def fix(options: argparse.Namespace) -> Answer:
     stored = _store(options, home, made)
     fixing = found.fixing(options.date)
     text = fixing_text(found, fixing) + f"\nrecord      {made.sha256}" + (f"\nwritten to  {stored}" if stored else "")
+    if not options.json:  # a record is long to read
+        return text, None
     document = made.document
     about = {"name": found.methodology.identity.name, "cut_off": document["cut_off"], "known_at": document["known_at"]}
     content = {**document["fixing"], **about, "record": made.sha256, "written_to": stored}
