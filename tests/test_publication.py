@@ -19,7 +19,7 @@ from tokenindex.bundles import verify_bundle, write_bundle
 from tokenindex.chains import Entry, entry
 from tokenindex.containers import Container, pack
 from tokenindex.errata import errata
-from tokenindex.errors import DeterminationError, LedgerError, TokenIndexError, VerificationError
+from tokenindex.errors import AdapterError, DeterminationError, LedgerError, TokenIndexError, VerificationError
 from tokenindex.home import Home
 from tokenindex.ledger import Ledger, check_anchor, check_signatures
 from tokenindex.publication import anchor, cease, figure, introduce_key, publish, restate
@@ -730,3 +730,14 @@ def test_keys_and_signatures() -> None:
     for text in ("", "junk", private.decode(), public_of(private).replace("MC", "MD")):
         with pytest.raises(LedgerError, match="public key"):
             key_id(text)
+
+
+def test_without_the_package_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    public = public_of(KEY)
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives", None)
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat", None)
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    for call in (new_key, lambda: sign(KEY, b""), lambda: signed(public, b"", b"")):
+        with pytest.raises(AdapterError, match="cryptography is not installed") as caught:
+            call()
+        assert "sign" in caught.value.remedy

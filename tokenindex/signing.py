@@ -73,6 +73,7 @@ def sign(private_pem: bytes, content: bytes) -> bytes:
 
 def signed(public_pem: str, content: bytes, signature: bytes) -> bool:
     """Return whether `signature` is that of `content` by the key."""
+    _cryptography()  # refuses kindly where it is not installed
     from cryptography.exceptions import InvalidSignature
 
     try:
