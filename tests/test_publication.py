@@ -732,7 +732,7 @@ def test_keys_and_signatures() -> None:
             key_id(text)
 
 
-def test_without_the_package_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_package_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch, bundle: Path) -> None:
     public = public_of(KEY)
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives", None)
     monkeypatch.setitem(sys.modules, "cryptography.hazmat", None)
@@ -741,3 +741,5 @@ def test_without_the_package_it_is_said_what_to_install(monkeypatch: pytest.Monk
         with pytest.raises(AdapterError, match="cryptography is not installed") as caught:
             call()
         assert "sign" in caught.value.remedy
+    with pytest.raises(AdapterError, match="cryptography is not installed"):
+        steps(bundle)

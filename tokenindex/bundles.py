@@ -26,7 +26,7 @@ from .ledger import Ledger, check_anchor, check_signature, check_signatures, fig
 from .methodology import Methodology, in_force
 from .records import Record, canonical, registry_digest
 from .registers import read_registry
-from .signing import key_id, public_of, sign
+from .signing import installed, key_id, public_of, sign
 from .verification import Evidence, Step, difference, refused, reproduce
 
 FORMAT: Final = "tokenindex bundle 1"
@@ -318,6 +318,8 @@ class _Bundle:
 
     def check_signatures(self, key: str | None) -> str:
         """Return what was found; refuse a signature that is missing or wrong, or another first key than `key`."""
+        if self.ledger.signer:
+            installed()  # that is no fault of the evidence
         with refused(4):
             keys = check_signatures(self.ledger, self._file)
         first, signer = next(iter(keys), None), self.ledger.signer

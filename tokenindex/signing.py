@@ -73,7 +73,7 @@ def sign(private_pem: bytes, content: bytes) -> bytes:
 
 def signed(public_pem: str, content: bytes, signature: bytes) -> bool:
     """Return whether `signature` is that of `content` by the key."""
-    _cryptography()  # refuses kindly where it is not installed
+    installed()
     from cryptography.exceptions import InvalidSignature
 
     try:
@@ -101,6 +101,11 @@ def _public(pem: str) -> Ed25519PublicKey:
 
 
 _WANTED = "an Ed25519 private key in PEM, without a passphrase"
+
+
+def installed() -> None:
+    """Raise AdapterError if the package that signs and verifies is not installed."""
+    _cryptography()
 
 
 def _cryptography() -> Any:
