@@ -119,7 +119,13 @@ def _compared(facts: pl.DataFrame, doubted: pl.Series) -> pl.DataFrame:
 
 def _flagged(facts: pl.DataFrame, guards: Sequence[Guard]) -> pl.DataFrame:
     """Return ``k, reason, cause, held_until, since`` of every change and guard that applies to it."""
-    schema = {"k": pl.Int64, "reason": pl.String, "cause": pl.String, "held_until": pl.String, "since": UTC}
+    schema: dict[str, pl.DataType | type[pl.DataType]] = {
+        "k": pl.Int64,
+        "reason": pl.String,
+        "cause": pl.String,
+        "held_until": pl.String,
+        "since": UTC,
+    }
     found = [pl.DataFrame(schema=schema)]
     applies = facts.select(g.applies.fill_null(False).alias(f"{n}") for n, g in enumerate(guards))
     for n, g in enumerate(guards):

@@ -71,7 +71,7 @@ def capped_shares(
             full[g] = _fill({m: expenditure[m] for m in groups[g]}, total=vendor_cap, cap=model_cap)
     whole = lcm(model_cap.denominator, *(f.rate.denominator for f in (filled, *full.values())))
     most = int(model_cap * whole)
-    shares = {}
+    shares: dict[str, int] = {}
     for g, models in groups.items():
         capped, rate = full.get(g, filled)
         each = int(rate * whole)
