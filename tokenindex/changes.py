@@ -188,8 +188,8 @@ class Changes:
     def named(self) -> pl.DataFrame:
         """The changes with their constituent, and what other sources say: ``others, other_sources, partner_others``."""
         found = self.grouped
-        own = found.select("k", "source", "at", "group")
-        across = found.select(pl.col("k") + len(found), "source", "at", group="partner_group")
+        own = found.select("k", "reporter", "at", "group")
+        across = found.select(pl.col("k") + len(found), "reporter", "at", group="partner_group")
         around = (
             self._around(pl.concat([own, across]))
             .group_by("k")
@@ -210,11 +210,11 @@ class Changes:
     @cached_property
     def _members(self) -> pl.DataFrame:
         """The quotes of each group: ``group, quote, other``, who reports it."""
-        return self.grouped.drop_nulls("group").select("group", "quote", other="source").unique()
+        return self.grouped.drop_nulls("group").select("group", "quote", other="reporter").unique()
 
     def _around(self, asked: pl.DataFrame) -> pl.DataFrame:
-        """Return ``k, source, price, begin`` of the quotes of other sources in force at each moment `asked` about."""
-        pairs = asked.drop_nulls("group").join(self._members, on="group").filter(pl.col("source") != pl.col("other"))
+        """Return ``k, source, price, begin`` of the quotes of other reporters in force at each moment `asked` about."""
+        pairs = asked.drop_nulls("group").join(self._members, on="group").filter(pl.col("reporter") != pl.col("other"))
         found = self._standing(pairs, "price", "group", "begin")
         held = found.filter((pl.col("group_there") == pl.col("group")) & (pl.col("price_there") > 0))
         return held.select("k", price="price_there", source="other", begin="begin_there")
@@ -283,8 +283,9 @@ class Changes:
             assigned=text.str.join(" "),
             prices=text.sort().str.join(" "),
         )
-        before = {name: pl.col(name) == pl.col(name).shift(1).over("ladder") for name in lists.columns[2:]}
-        again = lists.select("ladder", "at", reordered=before["brackets"] & before["prices"] & ~before["assigned"])
+        same = {name: pl.col(name) == pl.col(name).shift(1) for name in ("ladder", *lists.columns[2:])}
+        other_order = same["ladder"] & same["brackets"] & same["prices"] & ~same["assigned"]
+        again = lists.select("ladder", "at", reordered=other_order)
         joined = rungs.join(again, on=["ladder", "at"], how="left", maintain_order="left")
         return joined.select((pl.col("reordered") & pl.col("price").is_not_null()).fill_null(False))
 
@@ -329,7 +330,7 @@ class Changes:
         """
         within = (pl.col("theirs") - pl.col("price")).abs() * NANO <= pl.col("price") * tolerance
         own = asked.select("k", "price", since="begin")
-        around = self._around(asked.select("k", "group", "source", "at"))
+        around = self._around(asked.select("k", "group", "reporter", "at"))
         told = pl.concat([around.rename({"price": "theirs"}), self._later(asked)]).join(own, on="k")
         each = (
             told.filter(within).group_by("k", "source").agg(pl.max_horizontal("begin", "since").min().alias("moment"))
@@ -353,23 +354,23 @@ class Changes:
         return self.inputs.quotes.select(quote, *SNAPSHOT, "valid_from", "valid_to", *told)
 
     def _later(self, asked: pl.DataFrame) -> pl.DataFrame:
-        """Return ``k, theirs, source, begin`` of the changes of other sources that began while those `asked` stood."""
+        """Return ``k, theirs, source, begin`` of the changes of other reporters that began while those `asked` stood."""
         width = len(self._moments) + 1
         known = pl.col("group").is_in(asked["group"].unique().implode()) & (pl.col("price") > 0)
         key = pl.col("group") * width + pl.col("at")
-        rows = self.grouped.filter(known).select("source", "begin", "price", key=key).sort("key")
+        rows = self.grouped.filter(known).select("reporter", "begin", "price", key=key).sort("key")
         group, keys = pl.col("group") * width, pl.lit(rows["key"])
         # a change that has not ended stands until the last moment
         before = pl.lit(self._moments).search_sorted(pl.col("end").fill_null(NEVER)).cast(pl.Int64)
         span = asked.drop_nulls("group").select(
             "k",
-            mine="source",
+            mine="reporter",
             first=keys.search_sorted(group + pl.col("at") + 1).cast(pl.Int64),
             last=keys.search_sorted(group + before).cast(pl.Int64),
         )
         each = span.with_columns(at=pl.int_ranges("first", "last")).explode("at").drop_nulls("at")
-        found = each.hstack(rows[each["at"]]).filter(pl.col("source") != pl.col("mine"))
-        return found.select("k", theirs="price", source="source", begin="begin")
+        found = each.hstack(rows[each["at"]]).filter(pl.col("reporter") != pl.col("mine"))
+        return found.select("k", theirs="price", source="reporter", begin="begin")
 
 
 def last_of(present: pl.Expr, *, same: str) -> pl.Expr:

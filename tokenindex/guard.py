@@ -11,7 +11,7 @@ follows. What confirms a price does not depend on what is held: there is no orde
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Final
 
@@ -42,7 +42,6 @@ def guard(
     known_at: datetime | None,
     until: datetime,
     sellers: pl.Series | None = None,
-    notes: bool = True,
 ) -> pl.DataFrame:
     """Return the FINDINGS of the guards of a methodology, in canonical order.
 
@@ -60,8 +59,6 @@ def guard(
 
     sellers : Series, optional
         Whose quotes are looked at and compared: ``seller`` of `Inputs.quotes`. Without it all.
-    notes : bool
-        Whether guards that only note are asked as well.
 
     Returns
     -------
@@ -70,9 +67,8 @@ def guard(
     """
     changes = Changes(inputs, known_at, until, sellers)
     judged = _judged(changes, methodology.judgment.allowed)
-    asked = [g for g in methodology.guards if g.holds or notes]
-    found = [_stale(changes, asked)]
-    guards = [g for g in asked if not g.of_source]
+    found = [_stale(changes, methodology.guards)]
+    guards = [g for g in methodology.guards if not g.of_source]
     if guards or len(judged):
         facts, flags = _believing(changes, guards, judged, methodology)
         noted = _flagged(facts, [g for g in guards if not g.holds])
@@ -247,7 +243,7 @@ def _stale(changes: Changes, guards: Sequence[Guard]) -> pl.DataFrame:
 
 
 def holds(findings: pl.DataFrame) -> pl.DataFrame:
-    """Return HOLDS: each row of each held price with the spells over which it is held, disjoint and in order.
+    """Return HOLDS of FINDINGS: each row of each held price with the spells over which it is held, disjoint and in order.
 
     A price released at the moment it was found is held over no spell. Where several guards hold a row at once, the reason
     is that of the first.
@@ -267,8 +263,12 @@ def held_on(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.DataFram
     """Return the HOLDS of the guards of a methodology that concern the dates of a grid."""
     if inputs.judgments.is_empty() and not any(g.holds for g in methodology.guards):
         return HOLDS.empty()
-    sellers = _allowed(inputs, methodology)
-    return holds(guard(inputs, methodology, known_at=grid.known_at, until=grid.end, sellers=sellers, notes=False))
+    changes = Changes(inputs, grid.known_at, grid.end, _allowed(inputs, methodology))
+    # a spell says the reason, and not the cause
+    guards = [replace(g, cause=pl.lit("")) for g in methodology.guards if g.holds]
+    facts, flags = _believing(changes, guards, _judged(changes, methodology.judgment.allowed), methodology)
+    found = flags.join(facts.select("k", "row", "last_row", ended_at="end"), on="k")
+    return holds(found.with_columns(severity=pl.lit("hold"), held_from="since"))
 
 
 def _allowed(inputs: Inputs, methodology: Methodology) -> pl.Series:
@@ -303,7 +303,9 @@ def hold(rows: pl.DataFrame, held: pl.DataFrame, grid: Grid) -> pl.DataFrame:
         held_by="reason",
     )
     tiled = tile(spells, on=["row"], start=0, end=grid.size)
-    return split(rows.lazy(), tiled.lazy(), on=["row"]).collect(engine="in-memory")
+    spans = rows.select("row", "i0", "i1", at=pl.int_range(pl.len()))
+    cut = split(spans.lazy(), tiled.lazy(), on=["row"]).collect(engine="in-memory")
+    return rows[cut["at"]].with_columns(cut.select("i0", "i1", "held_by").get_columns())
 
 
 @dataclass(frozen=True)

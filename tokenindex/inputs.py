@@ -111,13 +111,15 @@ class Inputs:
         """For each quote the numbers that tell which other ones guards compare it with.
 
         The components of a ``bundle`` are sold together, a ``shelf`` holds the bundles of all models of a seller, a
-        ``ladder`` has a rung for each prompt length, and of one ``sort`` are prices that may be compared between sellers.
+        ``ladder`` has a rung for each prompt length, of one ``sort`` are prices that may be compared between sellers, and
+        ``reporter`` is the source.
         """
         bundle = [name for name in QUOTE_KEY if name != "component"]
         keys = {
             "bundle": bundle,
             "shelf": [name for name in bundle if name != "model"],
             "ladder": [name for name in QUOTE_KEY if name != "context_from"],
+            "reporter": ["source"],
             "sort": [name for name in bundle if name not in SELLER] + ["currency"],
         }
         return pl.DataFrame({name: numbered(self.quotes, key) for name, key in keys.items()})
