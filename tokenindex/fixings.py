@@ -34,8 +34,8 @@ def weigh(priced: pl.DataFrame, baskets: Sequence[Basket], methodology: Methodol
         )
     # rows stand in order of constituent and date: those of a basket are found by place, and nothing is joined
     codes = {name: code for code, name in enumerate(priced["constituent"].gather_every(grid.size))}
-    unknown: list[int | None] = [None for _ in range(len(baskets) * len(codes))]
-    facts = {name: unknown.copy() for name in ("basket", "quantity", "basis", "base_price")}
+    nothing: list[int | None] = [None for _ in range(len(baskets) * len(codes))]
+    facts = {name: nothing.copy() for name in ("basket", "quantity", "basis", "base_price")}
     for k, basket in enumerate(baskets):
         for m in basket.members:
             if m.constituent in codes:
