@@ -86,18 +86,16 @@ def documents(days: int, *, count: int = 12) -> list[Methodology]:
 
 def document(name: str, days: int, changes: dict[str, str]) -> str:
     """Return the text of `methodology/tix` for this market with some of its keys changed."""
-    text = DOCUMENT.read_text(encoding="utf-8")
+    fit = {"index": f'"{name}"', "base_date": str(base_date()), "dates": "5"}  # dates: of the outlier rule worse_tier
+    return fitted(DOCUMENT.read_text(encoding="utf-8"), days, fit | changes)
+
+
+def fitted(text: str, days: int, changes: dict[str, str]) -> str:
+    """Return a shipped document that fits this market, with some of its keys changed."""
     for real, invented in zip(("models.dev", "litellm", "openrouter-rankings"), (*SOURCES, USAGE), strict=True):
         text = text.replace(f'"{real}"', f'"{invented}"')
-    fitted = {
-        "index": f'"{name}"',
-        "effective_from": str(base_date()),
-        "opens": str(FIRST),
-        "closes": str(fixing_dates(days)[-1]),
-        "base_date": str(base_date()),
-        "dates": "5",  # of the outlier rule worse_tier
-    }
-    for key, value in (fitted | changes).items():
+    fit = {"effective_from": str(base_date()), "opens": str(FIRST), "closes": str(fixing_dates(days)[-1])}
+    for key, value in (fit | changes).items():
         # the first of several is that of the index's own workload
         text, count = re.subn(rf"^{key} = .*$", f"{key} = {value}", text, count=1, flags=re.MULTILINE)
         if not count:

@@ -34,6 +34,7 @@ GUARDS = (
     '[{ rule = "unconfirmed_jump", bound = 1.4, held_until = "confirmed" }]',
     '[{ rule = "unit_factor", factors = [10, 1000], tolerance = 0.1, held_until = "second_source" }]',
 )
+COMPONENTS = ("input", "cache_read", "output")
 UNITS = {"per_token": 6, "per_1k_tokens": 3, "per_1m_tokens": 0, "cents_per_token": 4}
 
 
@@ -279,7 +280,7 @@ class _World:
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:
         self.made: dict[str, list[dict[str, Any]]] = {
-            name: [] for name in ("observations", "volumes", "sightings", "rates", "registry")
+            name: [] for name in ("observations", "volumes", "sightings", "unread", "rates", "registry")
         }
         self._exchange()
         truth = self._truth()
@@ -485,6 +486,9 @@ class _World:
             seen = self.moment(day)
             known = seen + timedelta(hours=self.random.choice([0, 0, 1, 30]))
             self._sight(source, seen, known, complete=False, capture=f"look-{source}-{day}")
+            for seller in self._sellers(source):
+                if self.chance(0.06):
+                    self._not_read(source, seller, self.random.choice(COMPONENTS), known, f"look-{source}-{day}")
             day += 12 if self.chance(0.06) else self.random.choice([1, 1, 1, 2])
 
     def _tell(self, row: dict[str, Any], valid: datetime, known: datetime) -> None:
@@ -507,7 +511,11 @@ class _World:
                     away[seller] = day + self.random.randrange(1, 6)
                 if away.get(seller, -9) > day:
                     continue
-                for component in ("input", "cache_read", "output"):
+                for component in COMPONENTS:
+                    if self.chance(0.03):
+                        self._not_read(source, seller, component, known, capture)
+                        if self.random.random() < 0.8:  # or another record of it could be read
+                            continue
                     price = next((p for at, p in reversed(truth[seller[2], component]) if at <= day), None)
                     if price is None:
                         continue
@@ -519,6 +527,17 @@ class _World:
     def _sight(self, source: str, seen: datetime, known: datetime, *, complete: bool, capture: str) -> None:
         row = {"source": source, "seen_at": seen, "complete": complete, "known_at": known, "capture": capture}
         self.made["sightings"].append({**row, "reference": None, "licence": None, "locator": ""})
+
+    def _not_read(
+        self, source: str, seller: tuple[str, str, int], component: str, known: datetime, capture: str
+    ) -> None:
+        """A record was rejected of which more or less is known: now and then not even whose it is."""
+        known_of = {"provider": seller[0], "model": seller[1], "component": component}
+        less: list[tuple[str, ...]] = [(), (), (), ("component",), ("component",), ("provider",)]
+        less += [("model", "component"), ("provider", "component"), ("provider", "model", "component")]
+        row = known_of | dict.fromkeys(self.random.choice(less))
+        row |= {"source": source, "reason": "not_a_price", "known_at": known, "capture": capture}
+        self.made["unread"].append({**row, "reference": None, "licence": None, "locator": "somewhere"})
 
     # what is used
 

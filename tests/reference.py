@@ -165,6 +165,9 @@ class Reference:
 
     def _read(self, inputs: Mapping[str, Sequence[Row]]) -> None:
         self.rates, self.sightings = inputs["rates"], inputs["sightings"]
+        self.unread: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+        for row in inputs["unread"]:
+            self.unread[reading(row)].append(row)
         self.registry: dict[tuple[str, ...], list[Row]] = defaultdict(list)
         for row in inputs["registry"]:
             self.registry[row["source"], row["provider"], row["model"]].append(row)
@@ -174,9 +177,9 @@ class Reference:
         self.quotes: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
         for row in inputs["observations"]:
             self.quotes[tuple(row[name] for name in QUOTE)].append(row)
-        readings = {(s["source"], s["capture"], s["known_at"]) for s in self.sightings if s["complete"]}
+        readings = {reading(s) for s in self.sightings if s["complete"]}
         for rows in self.quotes.values():
-            rows.sort(key=lambda r: _order(r, (r["source"], r["capture"], r["known_at"]) in readings))
+            rows.sort(key=lambda r: _order(r, reading(r) in readings))
         self.complete: dict[str, list[Row]] = defaultdict(list)
         for row in self.sightings:
             if row["complete"]:
@@ -230,6 +233,7 @@ class Reference:
         ended = row["valid_to"] is not None and row["valid_to"] <= self.cut_off[day]
         facts["withdrawn"] = row["price"] is None or ended or self._dropped(row, day)
         facts["unseen"] = self._once("unseen", self._unseen, row["source"], day)
+        facts["unread"] = not facts["unseen"] and self._unread(row, day)
         facts["rate"] = self._once("rate", self._rate, row["currency"], day)
         facts["standard_price"] = standard_price(row["price"], row["unit"], facts["rate"])
         facts["held_by"] = self._held_by(row, day)
@@ -254,26 +258,47 @@ class Reference:
     def _dropped(self, row: Row, day: date) -> bool:
         """Return whether a later complete reading of the source replaced the one that the row was read in.
 
-        The same bytes may be read again: a row belongs to the reading that became known with it.
+        The same bytes may be read again: a row belongs to the reading that became known with it. A reading that could not
+        make out what was said of the offer replaces nothing of it.
         """
-        reading = (row["capture"], row["known_at"])
-        own = [s["seen_at"] for s in self.complete[row["source"]] if (s["capture"], s["known_at"]) == reading]
+        own = [s["seen_at"] for s in self.complete[row["source"]] if reading(s) == reading(row)]
         return bool(own) and any(
             later["seen_at"] > max(own)
+            and self.made_out(later, row)
             and self.visible(later, day)
             and self.moment(later, later["seen_at"]) <= self.cut_off[day]
             for later in self.complete[row["source"]]
         )
 
-    def _unseen(self, source: str, day: date) -> bool:
-        patience = timedelta(days=self.document["inputs"]["max_days_unseen"])
+    def made_out(self, look: Row, row: Row) -> bool:
+        """Return whether the look could have read the offer of the row, had it been there."""
         return not any(
-            s["source"] == source
+            all(part[name] in (None, row[name]) for name in ("provider", "model", "component"))
+            for part in self.unread.get(reading(look), ())
+        )
+
+    def recent(self, source: str, day: date) -> list[Row]:
+        """Return the looks at the source that are known and not too old on the day."""
+        return self._once("recent", self._recent, source, day)
+
+    def _recent(self, source: str, day: date) -> list[Row]:
+        patience = timedelta(days=self.document["inputs"]["max_days_unseen"])
+        return [
+            s
+            for s in self.sightings
+            if s["source"] == source
             and self.visible(s, day)
             and self.moment(s, s["seen_at"]) <= self.cut_off[day]
             and day <= s["seen_at"].date() + patience
-            for s in self.sightings
-        )
+        ]
+
+    def _unseen(self, source: str, day: date) -> bool:
+        return not self.recent(source, day)
+
+    def _unread(self, row: Row, day: date) -> bool:
+        """Return whether every recent look failed to make out the offer, and none is the one that showed the row."""
+        looks = self.recent(row["source"], day)
+        return not any(reading(look) == reading(row) or self.made_out(look, row) for look in looks)
 
     def _rate(self, currency: str, day: date) -> int | None:
         """Return the cross rate of the latest day whose two rates were published (corrected or not) by the cut-off."""
@@ -321,6 +346,8 @@ class Reference:
             return "withdrawn"
         if row["unseen"]:
             return "source_unseen"
+        if row["unread"]:
+            return "unreadable"
         if row["service_tier"] not in self.workload["service_tiers"]:
             return "service_tier"
         if not any(served(row, length) for length, _ in self.prompts(row["component"])):
@@ -522,13 +549,18 @@ class Reference:
             if end + lag > day or day >= start + lag + length:
                 continue
             latest = self._told(rows, day)
-            if latest is None or self._told_finer(latest, day):
+            if latest is None:
                 continue
-            known += latest["tokens"]
-            days |= {start + timedelta(days=k) for k in range((end - start).days + 1)}
+            seller = tuple(latest[name] for name in SERIES[:5])
+            alone = self._once("alone", self._alone, day, seller)
+            if (start, end) not in alone:
+                continue
+            amount, _ = alone[start, end]
+            known += amount
+            days |= set(days_of(latest))
             mapping = self.mapped(latest, start)
             if mapping and latest["service_tier"] in rule["service_tiers"]:
-                tokens[mapping["constituent"]] += latest["tokens"]
+                tokens[mapping["constituent"]] += amount
         counted = {name: amount for name, amount in tokens.items() if amount > 0}
         return (counted if len(days) >= rule["min_days"] else {}), known, len(days)
 
@@ -537,18 +569,24 @@ class Reference:
         latest = next((row for row in reversed(rows) if self.visible(row, day)), None)
         return None if latest is None or latest["partial"] else latest
 
-    def _told_finer(self, row: Row, day: date) -> bool:
-        """Return whether the same tokens are known for a shorter period, or for one as long that began before."""
+    def _alone(self, day: date, seller: tuple[Any, ...]) -> dict[tuple[date, date], tuple[int, set[date]]]:
+        """Return, of each period of a seller that counts, its tokens and the days that no finer period covers.
 
-        def fineness(of: Row) -> tuple[timedelta, date]:
-            return of["period_end"] - of["period_start"], of["period_start"]
-
-        return any(
-            fineness(other) < fineness(row)
-            and other["period_start"] <= row["period_end"]
-            and other["period_end"] >= row["period_start"]
-            for other in self._once("told", self._told_for, day, tuple(row[name] for name in SERIES[:5]))
-        )
+        The finest is taken first: the shortest, and of those as long the one that begins first. Every later one gives
+        its tokens less what those before it say of its days, each taken to be used evenly on the days that it has alone.
+        """
+        found: dict[tuple[date, date], tuple[int, set[date]]] = {}
+        covered: set[date] = set()
+        told = self._once("told", self._told_for, day, seller)
+        for row in sorted(told, key=lambda r: (r["period_end"] - r["period_start"], r["period_start"])):
+            mine = set(days_of(row))
+            before = sum(
+                half_even(Fraction(amount * len(theirs & mine), len(theirs))) for amount, theirs in found.values()
+            )
+            if mine - covered:
+                found[row["period_start"], row["period_end"]] = max(0, row["tokens"] - before), mine - covered
+            covered |= mine
+        return found
 
     def _told_for(self, day: date, seller: tuple[Any, ...]) -> list[Row]:
         told = (self._told(rows, day) for rows in self.volumes.values())
@@ -789,6 +827,16 @@ def _order(row: Row, complete: bool) -> tuple[Any, ...]:
     price = row["price"]
     moments = (row["known_at"], row["valid_from"]) if complete else (row["valid_from"], row["known_at"])
     return (*moments, price is None, Decimal(0) if price is None else price, row["capture"], row["locator"])
+
+
+def reading(row: Row) -> tuple[Any, ...]:
+    """Return what names the reading of a source that a row belongs to."""
+    return row["source"], row["capture"], row["known_at"]
+
+
+def days_of(row: Row) -> list[date]:
+    """Return the days of the period of a volume."""
+    return [row["period_start"] + timedelta(days=k) for k in range((row["period_end"] - row["period_start"]).days + 1)]
 
 
 def nano(amount: Decimal | int) -> int:

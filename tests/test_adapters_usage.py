@@ -230,6 +230,18 @@ def test_pages_that_belong_together_are_one_report() -> None:
     assert why(read(dumped(pages[::-1]), "openai-usage")) == ["more_pages"]
 
 
+@pytest.mark.parametrize("bad", [{}, {"data": {}, "has_more": True}, "a page that went astray", None])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_what_is_no_page_costs_itself_and_leaves_no_day_whole(bad: object, place: int) -> None:
+    # the page that is missing may hold more of any bucket
+    pages: list[Any] = [json.loads(hours((0, 24), more=True)), json.loads(hours((24, 48)))]
+    pages.insert(place, bad)
+    parsed = read(dumped(pages), "openai-usage")
+    assert parsed.volumes.select("period_start", "tokens", "partial").rows() == [(JUNE_1, 1, True), (JUNE_2, 1, True)]
+    assert reasons(parsed) == [(f"/{place}", "not_a_page")]
+    assert "astray" not in str(parsed.rejects["found"].to_list())
+
+
 def test_a_day_that_was_not_over_is_partial() -> None:
     seen = datetime(2026, 6, 1, 23, 59, tzinfo=UTC)
     content = hours((0, 24))
@@ -243,7 +255,7 @@ def test_a_bucket_needs_epoch_seconds(start: object) -> None:
     assert why(read(content, "openai-usage")) == ["not_a_date"]
 
 
-@pytest.mark.parametrize("tree", [{"data": {}}, {"results": []}, [], [[]], [{"data": []}, {}], 7, "data"])
+@pytest.mark.parametrize("tree", [{"data": {}}, {"results": []}, [], [[]], [{}, 7], 7, "data"])
 def test_what_is_no_page_is_a_typed_error(tree: object) -> None:
     with pytest.raises(InputDataError):
         read(dumped(tree), "openai-usage")

@@ -92,3 +92,36 @@ def test_contributions_by_something_else_are_refused() -> None:
     found = ti.determine(HOME.methodology("tix", JUNE[-1]), INPUTS, dates=JUNE[:2], known_at=HOME.known_at)
     with pytest.raises(DeterminationError, match="by 'host'"):
         ti.contributions(found, start=JUNE[0], end=JUNE[1], by="host")
+
+
+def test_a_new_blend_is_told_from_prices() -> None:
+    """On the day on which another workload takes over, with the same prices, all that moves the mean is the blend."""
+    old = HOME.methodology("tix-level", JUNE[-1])
+    text = old.text.replace(b"output = 32 }", b"output = 100 }", 1)
+    assert text != old.text
+    new = ti.load(text, where="new")
+    start, end = date(2026, 6, 10), date(2026, 6, 11)
+    was, now = (ti.determine(m, INPUTS, dates=[start, end], known_at=HOME.known_at) for m in (old, new))
+    frame = ti.contributions(now, start=start, end=end, before=was)
+    change = now.fixing(end)["price"] - was.fixing(start)["price"]
+    assert sum(frame["contribution"], Decimal(0)) == change
+    # by hand for one constituent: its tokens of the end, times what the new blend makes of its prices of the start
+    name = "anthropic/claude-haiku-4.5"
+    (row,) = frame.filter(constituent=name).to_dicts()
+    parts = {
+        r["component"]: (r["parts"], r["price"]) for r in was.elementary_on(start).filter(constituent=name).to_dicts()
+    }
+    cost = sum(n * p for n, p in parts.values())
+    before = cost / 1000
+    after = (cost + 68 * parts["output"][1]) / 1068
+    used = now.constituents_on(end).drop_nulls("quantity").filter(pl.col("used_price").is_not_null())
+    share = used.filter(constituent=name)["quantity"][0] / used["quantity"].sum()
+    assert float(row["blend_effect"]) == pytest.approx(float(after - before) * float(share), rel=1e-6)
+    same = ti.contributions(was, start=start, end=end)
+    assert (same["blend_effect"] == 0).all()
+
+
+def test_a_basket_is_not_compared_over_a_change_of_its_document() -> None:
+    found = ti.determine(HOME.methodology("tix", JUNE[-1]), INPUTS, dates=JUNE, known_at=HOME.known_at)
+    with pytest.raises(DeterminationError, match="basket"):
+        ti.contributions(found, start=date(2026, 6, 24), end=date(2026, 6, 25), before=found)

@@ -101,7 +101,7 @@ def test_explain(run: Run) -> None:
     assert code == 0
     assert "what moved it since 2026-06-24" in out
     found = answer(run("explain", "tix", "--date", "2026-06-25", "--json"))
-    names = {"fixing", "constituents", "elementary", "excluded", "moved", "successors", "observations"}
+    names = {"fixing", "constituents", "elementary", "excluded", "unread", "moved", "successors", "observations"}
     assert set(found) == names
     members = [c for c in found["constituents"] if c["weight"] is not None]
     assert abs(sum(float(c["weight"]) for c in members) - 1) < 1e-7
@@ -156,11 +156,38 @@ def test_methodology_check(run: Run) -> None:
     assert len(answer(run("methodology", "check", "tix", "tix-cn@1.0.0", TIX, "--json"))) == 3
 
 
-def test_methodology_describe(run: Run) -> None:
-    code, out, _ = run("methodology", "describe", "tix")
+def test_methodology_text(run: Run) -> None:
+    code, out, _ = run("methodology", "text", "tix")
     assert code == 0
-    assert "robust_z" in out
-    assert answer(run("methodology", "describe", "tix", "--json"))["identity"]["index"] == "tix"
+    assert "(Rule `robust_z`.)" in out
+    assert answer(run("methodology", "text", "tix", "--json"))["identity"]["index"] == "tix"
+
+
+def test_methodology_statement_and_principles(run: Run) -> None:
+    code, out, _ = run("methodology", "statement", "tix-cn")
+    assert code == 0
+    found = answer(run("methodology", "statement", "tix-cn", "--json"))
+    assert all(f"## {row['provision']}\n" in out for row in found)
+    code, out, _ = run("methodology", "principles", "tix-cn")
+    assert code == 0
+    found = answer(run("methodology", "principles", "tix-cn", "--json"))
+    assert [row["title"] in out for row in found] == [True] * 19
+
+
+def test_methodology_impact(run: Run, tmp_path: Path) -> None:
+    other = tmp_path / "other.toml"
+    other.write_bytes(TIX.read_bytes().replace(b"model_cap = 0.15", b"model_cap = 0.10"))
+    dates = ("--from", "2026-06-14", "--to", "2026-06-17", "--contract", "a:b:2026-06-15:2026-06-16")
+    code, out, err = run("methodology", "impact", TIX, other, *dates)
+    assert code == 0, err
+    assert "| a:b | 2026-06-15 | 2026-06-16 |" in out
+    found = answer(run("methodology", "impact", TIX, other, *dates, "--json"))
+    assert found["keys"] == [{"key": "formula.model_cap", "old": "0.15", "new": "0.10"}]
+    assert (found["summary"]["dates"], found["summary"]["level"]["differ"]) == (4, 2)
+    assert [row["fixing_date"] for row in found["dates"]] == [f"2026-06-{day}" for day in range(14, 18)]
+    assert found["contracts"][0]["difference"] == "0.077100000"  # half of 1002.0048 - 1001.8506
+    early = answer(run("methodology", "impact", TIX, other, *dates, "--known-at", "cut-off", "--json"))
+    assert early["summary"]["differ"] == 0  # the volumes of the sample were not known then: there is no figure
 
 
 def test_methodology_diff(run: Run, tmp_path: Path) -> None:
@@ -215,6 +242,7 @@ def test_help_and_version(run: Run) -> None:
 # exit codes ------------------------------------------------------------------------------------------------------
 
 FIX = ("fix", "tix", "--date", "2026-06-25")
+IMPACT = ("methodology", "impact", "tix", "tix", "--from", "2026-06-24", "--to", "2026-06-25")
 FAILURES: dict[str, tuple[int, tuple[str, ...], str]] = {
     "unknown index": (3, ("fix", "tixx", "--date", "2026-06-25"), "tix-cn"),
     "a pattern for an index": (3, ("fix", "*", "--date", "2026-06-25"), "no document defines"),
@@ -244,6 +272,11 @@ FAILURES: dict[str, tuple[int, tuple[str, ...], str]] = {
     "no such command": (2, ("fixx",), "fixx"),
     "no verb": (2, ("methodology",), "VERB"),
     "one document to compare": (2, ("methodology", "diff", "tix"), "documents"),
+    "a contract without dates": (2, (*IMPACT, "--contract", "JUN26"), "NAME:YYYY-MM-DD:YYYY-MM-DD"),
+    "a contract without a name": (2, (*IMPACT, "--contract", ":2026-06-01:2026-06-02"), "NAME:"),
+    "a contract beyond the study": (6, (*IMPACT, "--contract", "JUL:2026-06-25:2026-07-01"), "widen"),
+    "impact of another index": (6, ("methodology", "impact", "tix", "tix-cn", *IMPACT[-4:]), "two versions"),
+    "impact of no dates": (6, (*IMPACT[:-1], "2026-06-01"), "no dates"),
 }
 
 

@@ -50,7 +50,7 @@ def answered(content: bytes, case: Case) -> Parsed | None:
     for table, frame in parsed.tables().items():
         assert frame.schema == table.schema
         assert frame["capture"].unique().to_list() in ([], [digest])
-        placed = frame.filter(pl.col("locator") != "") if table.name in ("SIGHTINGS", "REJECTS") else frame
+        placed = frame.filter(pl.col("locator") != "") if table.name in ("SIGHTINGS", "UNREAD", "REJECTS") else frame
         assert not (placed["locator"] == "").any()
     unplaced = parsed.rejects.filter(locator="")["reason"].to_list()
     assert unplaced in ([], ["empty_snapshot"])
@@ -319,11 +319,14 @@ def test_a_row_with_too_many_cells_costs_only_itself() -> None:
     assert reasons(parsed) == [("line 3", "ragged_row"), ("line 4", "ragged_row")]
 
 
-def test_a_table_with_a_ragged_row_withdraws_nothing() -> None:
-    whole = read(fixture("mapped.txt"), "mapped")
-    torn = read(fixture("mapped.txt") + b"acme-2;1\n", "mapped")
-    assert (whole.sightings["complete"].to_list(), torn.sightings["complete"].to_list()) == ([True], [False])
+def test_a_ragged_row_of_a_table_may_hide_any_price_of_its_provider() -> None:
+    head = fixture("mapped.txt").partition(b"odd;")[0]
+    whole, torn = read(head, "mapped"), read(head + b"acme-2;1\n", "mapped")
     assert torn.observations.height == whole.observations.height
+    assert (whole.sightings["complete"].to_list(), torn.sightings["complete"].to_list()) == ([True], [True])
+    hidden = torn.unread.select("provider", "model", "component", "reason").rows()
+    # the mapping names one provider for the whole table
+    assert (whole.unread.height, hidden) == (0, [("acme", None, None, "ragged_row")])
 
 
 def test_a_file_of_ragged_rows_is_no_table() -> None:

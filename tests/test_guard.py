@@ -31,7 +31,7 @@ from tokenindex.home import Home, shipped
 from tokenindex.methodology import Methodology
 from tokenindex.records import Record, record
 from tokenindex.selection import Grid, Inputs, select
-from tokenindex.tables import FINDINGS, HOLDS, JUDGMENTS, OBSERVATIONS, RATES, REGISTRY, SIGHTINGS
+from tokenindex.tables import FINDINGS, HOLDS, JUDGMENTS, OBSERVATIONS, RATES, REGISTRY, SIGHTINGS, UNREAD
 from tokenindex.verification import verify
 
 TIX = (shipped("methodology") / "tix" / "1.0.0.toml").read_bytes()
@@ -396,6 +396,49 @@ def test_a_later_day_releases_only_if_the_source_was_looked_at() -> None:
     assert findings(jump(looks=[0, 5, 9, 9.1, 12]), twice) == one(12, "second_day")
 
 
+def looked(
+    rows: list[dict[str, Any]], days: list[float], *, complete: bool = True, unread: tuple[float, ...] = ()
+) -> Inputs:
+    """Return the inputs of a source of which each day's look is the capture that its rows name."""
+    facts = {"source": "models.dev", "locator": "there"}
+    seen = [{**facts, "seen_at": at(d), "known_at": at(d + 1 / 12), "capture": f"capture of day {d}"} for d in days]
+    hidden = [
+        {**facts, "known_at": at(d + 1 / 12), "capture": f"capture of day {d}", "reason": "not_a_price"} for d in unread
+    ]
+    inputs = world(rows, unread=UNREAD.frame(hidden))
+    return replace(inputs, sightings=SIGHTINGS.frame([{**s, "complete": complete} for s in seen]))
+
+
+def test_a_later_day_releases_only_if_it_showed_the_price() -> None:
+    before, dear = [price(0, "3")], price(5, "90")
+    assert findings(looked([*before, dear, price(9, "90")], [0, 5, 9]), JUMP) == one(9, "second_day")
+    # it was not there on day 7
+    assert findings(looked([*before, dear], [0, 5, 7]), JUMP) == one(None, None)
+    assert findings(looked([*before, dear, price(9, "90")], [0, 5, 7, 9]), JUMP) == one(9, "second_day")
+    # nobody knows whether it was there on day 7
+    assert findings(looked([*before, dear], [0, 5, 7], unread=(7,)), JUMP) == one(None, None)
+    assert findings(looked([*before, dear, price(9, "90")], [0, 5, 7, 9], unread=(7,)), JUMP) == one(9, "second_day")
+    # day 7 was a look at another model alone
+    answers = [*before, dear, price(7, "5", model="two"), price(9, "90")]
+    assert findings(looked(answers, [0, 5, 7, 9], complete=False), JUMP) == one(9, "second_day")
+    # a declared end, from when on nothing stood until day 9
+    ended = price(5, "90", valid_to=at(6))
+    assert findings(world([*before, ended, price(9, "90")], {"models.dev": [0, 5, 7, 9, 11]}), JUMP) == one(
+        9, "second_day"
+    )
+
+
+def test_a_look_that_showed_another_price_starts_the_count_again() -> None:
+    # on day 7 the source says 4 since day 2, which is older news than the 90 since day 5 and never comes into force
+    since = {"valid_from": at(5), "date_kind": "declared"}
+    rows = [price(0, "3"), price(5, "90", **since), price(7, "4", valid_from=at(2), date_kind="declared")]
+    rows += [price(day, "90", **since, known_at=at(day + 1 / 12)) for day in (8, 9)]
+    assert findings(looked(rows, [0, 5, 7, 8, 9], complete=False), JUMP) == one(9, "second_day")
+    assert findings(looked(rows[:-1], [0, 5, 7, 8], complete=False), JUMP) == one(None, None)
+    twice = ruled(JUMP, RELEASE.replace("later_days = 1", "later_days = 2"))
+    assert findings(looked(rows, [0, 5, 7, 8, 9], complete=False), twice) == one(None, None)
+
+
 def test_a_rule_says_what_may_release() -> None:
     inputs = jump(other(12, "90"), looks=[0, 5, 9])
     for until, expected in {
@@ -670,13 +713,13 @@ def test_a_wrong_guard_is_refused(old: bytes, new: bytes, words: list[str]) -> N
     assert all(word in str(caught.value) for word in words), str(caught.value)
 
 
-def test_a_document_with_guards_can_be_described(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_document_with_guards_can_be_said_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "guarded.toml"
     path.write_bytes(TIX)
-    assert main(["methodology", "describe", str(path)]) == 0
+    assert main(["methodology", "text", str(path)]) == 0
     out = capsys.readouterr().out
-    assert "unit_factor: Suspect a wrong unit" in out
-    assert "confirming_sources: 1" in out
+    assert "by a factor of about 100, 1,000, 10,000, 100,000 and 1,000,000 (within a share of 0.05)" in out
+    assert "Other sources that must show the price: 1," in out
 
 
 def test_guards_without_a_release_are_refused() -> None:

@@ -21,12 +21,12 @@ import pytest
 from conftest import DAY, RATES, SEEN, made, price_rows, relist, tree
 
 from tokenindex.adapters import Parsed, adapter
+from tokenindex.captures import moment
 from tokenindex.chains import Chain
 from tokenindex.determination import determine
 from tokenindex.errors import AdapterError, InputDataError, LedgerError, TokenIndexError
 from tokenindex.files import LocalFiles
 from tokenindex.home import Home
-from tokenindex.looks import moment
 from tokenindex.records import record
 from tokenindex.registers import read_registry
 from tokenindex.selection import Inputs

@@ -42,7 +42,9 @@ ORDER = (
     "methodology",
     "documents",
     "adapters",
+    "looks",
     "selection",
+    "volumes",
     "release",
     "offers",
     "changes",
@@ -53,6 +55,7 @@ ORDER = (
     "determination",
     "attribution",
     "divergence",
+    "impact",
     "identity",
     "places",
     "location",
@@ -62,12 +65,15 @@ ORDER = (
     "bands",
     "records",
     "verification",
+    "sentences",
+    "provisions",
+    "paperwork",
     "sources",
     "registers",
     "capture",
     "files",
     "chains",
-    "looks",
+    "captures",
     "store",
     "signing",
     "ledger",
@@ -78,9 +84,9 @@ ORDER = (
     "containers",
     "bundles",
     "report",
-    "desk",
-    "storeroom",
+    "commands",
     "cli",
+    "recompute",
 )
 PURE = ORDER[: ORDER.index("capture")]
 NETWORK = frozenset(
@@ -98,9 +104,12 @@ def modules() -> dict[str, Path]:
     return found
 
 
+_ROOMS = ("adapters.", "capture.", "commands.", "numbers.", "store.")
+
+
 def room(module: str) -> str:
-    """Return the place of a module in the order: all adapters share one room, as do index numbers, stores, fetching."""
-    return module.partition(".")[0] if module.startswith(("adapters.", "capture.", "numbers.", "store.")) else module
+    """Return the place of a module in the order: all adapters share one room, as do commands, index numbers, …"""
+    return module.partition(".")[0] if module.startswith(_ROOMS) else module
 
 
 def imports(module: str, path: Path) -> set[str]:
@@ -201,10 +210,17 @@ def test_every_module_opens_with_its_room_card() -> None:
         assert not name or "*write" in words.lower() or "*writes*" in words.lower(), name
 
 
+def test_the_second_verifier_stands_apart() -> None:
+    assert imports("recompute", PACKAGE / "recompute.py") == set()
+    assert not any("tokenindex" in name for name in foreign(PACKAGE / "recompute.py"))
+    for name, path in modules().items():
+        assert "recompute" not in imports(name, path), name
+
+
 def test_modules_stay_small() -> None:
     reasons = {
-        "cli": "one short function a command, and its options",
         "tables": "one entry a column, and all tables in one place",
+        "recompute": "one file by purpose: it stands whole in every evidence bundle and runs alone",
     }
     for name, path in modules().items():
         lines = len(path.read_text(encoding="utf-8").splitlines())
@@ -294,7 +310,7 @@ def test_every_observation_is_used_or_has_a_reason() -> None:
 def test_a_fixing_loads_nothing_that_fetches() -> None:
     words = ["fix", "anthropic-output", "--date", "2026-06-25"]
     body = f"import sys\nfrom tokenindex.cli import main\nassert main({words!r}) == 0\n"
-    check = "print([m for m in sys.modules if m.startswith('tokenindex.capture')], file=sys.stderr)"
+    check = "print([m for m in sys.modules if m.split('.')[1:2] == ['capture']], file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", body + check], capture_output=True, text=True, check=True)
     assert done.stderr.strip().splitlines()[-1] == "[]"
 

@@ -250,6 +250,38 @@ def test_what_buckets_hold_does_not_depend_on_floats(monkeypatch: pytest.MonkeyP
     assert median(table, "lower") == expected
 
 
+SHAPES: dict[str, list[int]] = {
+    "one value": [7] * 3_000,
+    "two values": [7] * 1_600 + [10**12] * 1_400,
+    "two values and outliers": [0] * 150 + [7] * 1_400 + [10**12] * 1_400 + [10**13] * 150,
+    "one value and a tail": [5] * 2_000 + [k**4 for k in range(1_000)],
+    "close together": [10**15 + k % 40 for k in range(3_000)],
+    "below zero": [-(k**3) for k in range(3_000)],
+    "around zero": [(-2) ** (k % 61) for k in range(3_000)],
+    "as far apart as can be": [2**63 - 1 - k % 5 if k % 2 else -(2**63) + k % 7 for k in range(3_000)],
+    "half as far apart": [2**61 - k % 5 if k % 2 else -(2**61) + k % 7 for k in range(3_000)],
+}
+
+
+@pytest.mark.parametrize("of", ["ones", "some zero", "heavy ends"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_places_of_any_shape_agree_with_the_definition(shape: str, of: str) -> None:
+    values = list(SHAPES[shape])
+    random.Random(3).shuffle(values)
+    weights = {
+        "ones": [1] * len(values),
+        "some zero": [k % 3 for k in range(len(values))],
+        "heavy ends": [10**9 if v in (min(values), max(values)) else 1 for v in values],
+    }[of]
+    table = frame(values, weights)
+    lower, upper = reference(values, weights, Fraction(1, 2))
+    assert median(table, "lower") == lower and median(table, "upper") == upper
+    assert median(table, "midpoint") == round(Fraction(lower + upper, 2))
+    for share in ("0.001", "0.25", "0.999"):
+        found = weighted_quantile(table, by=[], value="x", weight="w", shares=[Decimal(share)], tie="lower")
+        assert found["quantile"].item() == reference(values, weights, Fraction(share))[0]
+
+
 def test_rows_in_a_hostile_order_are_sorted_once() -> None:
     # the few rows that set the ends of the buckets are always the largest
     values = [10**9 - k if k % 7 == 0 else k for k in range(7 * 300)]

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import csv
 import math
+import random
 import subprocess
 import sys
 import tracemalloc
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -35,8 +36,10 @@ from tokenindex.numbers import (
     WrongSetting,
     bilateral,
     chained,
+    columns,
     links,
     multilateral,
+    multilaterals,
     panel,
     panels,
 )
@@ -62,7 +65,7 @@ QUANTITIES = (
     (1.2, 1.2, 1.9, 6.0, 5.6, 1.3),
     (0.9, 1.2, 2.0, 12.0, 6.5, 2.5),
 )
-"""Tables 19.1 and 19.2 of the Consumer Price Index Manual (2004): six commodities, five periods."""
+"""Tables 19.1 and 19.2 of the Producer Price Index Manual (2004): six commodities, five periods."""
 
 BILATERAL = """
 carli 0.9833333333333334 0.944562818199496
@@ -472,7 +475,7 @@ def test_a_split_volume_and_a_repeated_row_change_nothing(
 def test_contributions_sum_to_the_change(given_market: tuple[list[list[float]], list[list[float]]]) -> None:
     given_table = market(*given_market)
     for formula in EVERY:
-        if formula in ("stuvel", "unit_value", "lehr"):
+        if formula == "unit_value":
             continue
         for split in ("reinsdorf", "van_ijzeren", "diewert") if formula in ("fisher", "cswd") else (None,):
             for found in (
@@ -627,11 +630,89 @@ def test_tables_of_any_kind_with_any_periods() -> None:
     assert Decimal(str(expected[0])) == 1
 
 
+KEYS: list[tuple[str, Any, Any]] = [
+    ("names", pl.String, lambda n: f"{n * 7919 % 60:02d}"),
+    ("numbers far apart", pl.Int64, lambda n: (n * 7919 % 60) * 10**15),
+    ("numbers from below zero", pl.Int16, lambda n: n * 7919 % 60 - 30),
+    ("numbers with gaps", pl.UInt8, lambda n: (n * 7919 % 60) * 3),
+    ("large numbers", pl.UInt64, lambda n: 2**64 - 1 - n),
+    ("days", pl.Date, lambda n: date(2024, 1, 1) + timedelta(days=n)),
+    ("moments a day apart", pl.Datetime("ns", "UTC"), lambda n: datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=n)),
+    ("moments", pl.Datetime("us"), lambda n: datetime(2024, 1, 1) + timedelta(seconds=n**5)),  # noqa: DTZ001
+    ("categories", pl.Categorical, lambda n: f"{n * 7919 % 60:02d}"),
+    ("enumeration", pl.Enum([f"{n}" for n in range(70, -1, -1)]), lambda n: f"{n}"),
+    ("fractions", pl.Float64, lambda n: n / 4),
+]
+
+
+@pytest.mark.parametrize("sample", [1 << 14, 8])
+@pytest.mark.parametrize(("kind", "of"), [(kind, of) for _, kind, of in KEYS], ids=[name for name, _, _ in KEYS])
+@pytest.mark.parametrize("order", ["by period", "by item", "shuffled", "blocks of periods", "gaps", "shuffled gaps"])
+def test_panels_of_any_keys_in_any_order(
+    kind: Any, of: Any, order: str, sample: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(columns, "SAMPLE", sample)
+    draw = random.Random(5)
+    cells = [(t, i) for t in range(40) for i in range(6)]
+    amounts = {cell: (draw.random(), draw.random()) for cell in cells}
+    if "gaps" in order:
+        cells = [cell for cell in cells if draw.random() < 0.7]
+    if "shuffled" in order:
+        draw.shuffle(cells)
+    if order == "by item":
+        cells.sort(key=lambda cell: cell[::-1])
+    if order == "blocks of periods":  # every period has the same items in the same order, and neither is ascending
+        cells.sort(key=lambda cell: (cell[0] * 7 % 40, cell[1] * 5 % 6))
+    rows = [(*cell, *amounts[cell]) for cell in cells]
+    given_table = pl.DataFrame(
+        {
+            "period": pl.Series([of(t) for t, *_ in rows], dtype=kind),
+            "item": pl.Series([of(i) for _, i, *_ in rows], dtype=kind),
+            "price": [row[2] for row in rows],
+            "quantity": [row[3] for row in rows],
+        }
+    )
+    found = panel(given_table)
+    assert found.quantities is not None
+    # categories sort as the texts they are, an enumeration as it was declared
+    first = (lambda n: -n) if kind == pl.Enum else of
+    periods, items = sorted({t for t, _ in cells}, key=first), sorted({i for _, i in cells}, key=first)
+    whole = pl.String if kind == pl.Categorical else kind
+    assert found.periods.equals(pl.Series("period", [of(t) for t in periods], dtype=whole), check_dtypes=True)
+    assert found.items.equals(pl.Series("item", [of(i) for i in items], dtype=whole), check_dtypes=True)
+    there = set(cells)
+    expected = [[amounts[t, i] if (t, i) in there else (1.0, 0.0) for i in items] for t in periods]
+    assert np.dstack([found.prices, found.quantities]).tolist() == [list(map(list, row)) for row in expected]
+    assert found.missing == len(periods) * len(items) - len(rows)
+    repeated = pl.concat([given_table, given_table[3]])
+    # one row twice and another lost has as many rows as a complete table
+    for wrong in (repeated, repeated[1:], repeated.sample(fraction=1.0, shuffle=True, seed=2)):
+        with pytest.raises(Duplicates) as refused:
+            panel(wrong)
+        assert refused.value.cells == ((given_table["period"][3], given_table["item"][3]),)
+
+
+def test_quantities_that_are_missing_are_counted_apart_from_prices() -> None:
+    rows: list[Row] = [(1, "a", 1.0, 2.0), (1, "b", 3.0, None), (2, "a", None, 4.0), (2, "b", 5.0, 6.0)]
+    for given_rows in (rows, rows[::-1], [*rows[:2], rows[3]]):
+        found = panel(table(given_rows))
+        assert found.prices.tolist() == [[1, 3], [1, 5]] and found.missing == 1
+        assert found.quantities is not None and found.quantities.tolist() == [[2, 0], [0, 6]]
+        assert found.seen is not None and found.seen.tolist() == [[True, True], [False, True]]
+        assert found.weighed is not None and found.weighed.tolist() == [[True, False], [False, True]]
+    complete = panel(table([*rows[:2], (2, "a", 7.0, 4.0), rows[3]]))
+    assert complete.seen is None and complete.missing == 0
+    assert complete.weighed is not None and complete.weighed.tolist() == [[True, False], [True, True]]
+    nan = panel(table(rows).with_columns(pl.col("price", "quantity").fill_null(float("nan"))))
+    assert nan.missing == 1 and nan.weighed is not None and nan.weighed.tolist() == [[True, False], [False, True]]
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_sparse_panels_and_small_pieces_give_the_same_figures(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     draw = np.random.default_rng(3)
     rows = [(t, f"i{i}", float(draw.lognormal()), float(draw.lognormal())) for t in range(12) for i in range(9)]
     given_table = table([row for row in rows if draw.random() < 0.8])
+    monkeypatch.setattr(multilaterals, "CELLS", 20)
     weights = "shares" if method == "wtpd" else None
     wholes = [
         multilateral(given_table, method=method, window=5, splice="mean", weights=weights).frame,
@@ -770,9 +851,22 @@ def test_rebasing_divides_and_says_so() -> None:
     assert moved.splices["link"].to_list() == pytest.approx(numbers(moved)[1:])
 
 
+def test_contributions_to_stuvel_and_lehr_worked_by_hand() -> None:
+    # Stuvel: l = k = 5/4 and V = 1 make it 1; the basket 1 q0 + q1 is 3/2 and 3, and cost 9/2
+    rows: list[Row] = [(1, "a", 1.0, 1.0), (1, "b", 1.0, 1.0), (2, "a", 2.0, 0.5), (2, "b", 0.5, 2.0)]
+    found = bilateral(table(rows), formula="stuvel", base=1)
+    assert numbers(found) == pytest.approx([1, 1])
+    assert found.contributions()["contribution"].to_list()[2:] == pytest.approx([1 / 3, -1 / 3])
+    # Lehr: z is 3/2 and 1, V1/V0 = 2, the ratio 5/7, h = 1/2: 1/2 (1 + 5/7) / 2 of the one price that moved
+    rows = [(1, "a", 1.0, 1.0), (1, "b", 1.0, 1.0), (2, "a", 2.0, 1.0), (2, "b", 1.0, 2.0)]
+    found = bilateral(table(rows), formula="lehr", base=1)
+    assert numbers(found) == pytest.approx([1, 10 / 7])
+    assert found.contributions()["contribution"].to_list()[2:] == pytest.approx([3 / 7, 0])
+
+
 def test_contributions_that_do_not_exist_are_refused() -> None:
     with pytest.raises(WrongSetting, match="add up"):
-        bilateral(MANUAL, formula="stuvel", base=1).contributions()
+        bilateral(MANUAL, formula="unit_value", base=1).contributions()
     with pytest.raises(WrongSetting, match="split"):
         bilateral(MANUAL, formula="fisher", base=1).contributions()
     with pytest.raises(WrongSetting, match="split"):

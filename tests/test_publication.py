@@ -676,6 +676,14 @@ def test_a_hostile_container_is_refused(tmp_path: Path, write: Callable[[zipfile
         steps(raw(tmp_path / "hostile.zip", write))
 
 
+def test_what_shrinks_too_much_is_stored(tmp_path: Path) -> None:
+    files = {"dense": b"0" * 5_000_000, "empty": b"", "text": bytes(range(256)) * 40}
+    with (tmp_path / "c.zip").open("w+b") as file:
+        pack(file, sorted(files.items()))
+    found = Container(tmp_path / "c.zip")
+    assert {name: found.read(name) for name in found.names} == files
+
+
 def test_a_signature_verifies_with_openssl(published: Home, tmp_path: Path) -> None:
     if not shutil.which("openssl"):
         pytest.skip("openssl is not installed")

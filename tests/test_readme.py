@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -52,7 +55,7 @@ def test_the_own_figures_commands_run(tmp_path: Path, monkeypatch: pytest.Monkey
     header += "date_kind,known_at"
     row = "my-desk,acme,one,input,standard,,0,1.25,USD,per_1m_tokens,excluded,2026-06-26,declared,2026-06-26"
     (tmp_path / "prices.csv").write_text(f"{header}\n{row}\n", encoding="utf-8")
-    init, ingest = (c for c in commands() if "my-home" in c and " fetch " not in c)
+    init, ingest = (c for c in commands() if "my-home" in c and " fetch " not in c)  # my-archive is another one
     assert main(shlex.split(init)[1:]) == 0
     assert main(shlex.split(ingest)[1:]) == 0
 
@@ -74,6 +77,34 @@ def test_the_fetching_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert (found.source, found.licence, found.name[-13:]) == ("litellm", "MIT", "_litellm.json")
 
 
+def test_the_paperwork_commands_run(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    document = (ROOT / "methodology" / "tix" / "1.0.0.toml").read_text(encoding="utf-8")
+    (tmp_path / "new.toml").write_text(document.replace("vendor_cap = 0.25", "vendor_cap = 0.20"), encoding="utf-8")
+    papers = [c for c in commands() if " methodology " in c]
+    assert len(papers) == 2
+    for paper in papers:
+        assert main(shlex.split(paper)[1:]) == 0
+    assert "Contracts touched: JUN26, of 1." in capsys.readouterr().out
+
+
+def test_the_publishing_commands_run(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "sample_data", tmp_path / "my-archive")
+    acts = [c for c in commands() if "my.key" in c or "evidence.zip" in c]
+    assert len(acts) == 5
+    for act in acts:
+        assert main(shlex.split(act)[1:]) == 0
+    assert "2 records were reproduced bit for bit" in capsys.readouterr().out
+    (last,) = (line for text in blocks("sh") for line in text.splitlines() if "recompute.py" in line)
+    words = shlex.split(last.replace(".venv/bin/python", sys.executable).replace("tokenindex/", f"{ROOT}/tokenindex/"))
+    assert subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+
 def test_the_example_of_a_new_home_is_the_one_of_the_readme() -> None:
     (text,) = blocks("toml")
     shown = read_sources(text.encode(), where="README.md")
@@ -91,7 +122,8 @@ def test_the_ten_lines_of_python_run(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_command_of_the_table_exists(capsys: pytest.CaptureFixture[str]) -> None:
-    named = set(re.findall(r"`tokenindex ([a-z]+)", README)) | set(re.findall(r", `([a-z]+) FILE", README))
+    named = {n for found in re.findall(r"`tokenindex ([a-z]+(?:\\\|[a-z]+)?) --", README) for n in found.split("\\|")}
+    named |= set(re.findall(r"`tokenindex ([a-z]+)", README)) | set(re.findall(r", `([a-z]+) FILE", README))
     with pytest.raises(SystemExit):
         main(["--help"])
     text = capsys.readouterr().out

@@ -29,7 +29,7 @@ from tokenindex.methodology import Methodology
 from tokenindex.records import record
 from tokenindex.rules.caps import capped_shares as library_shares
 from tokenindex.selection import Grid, Inputs
-from tokenindex.tables import OBSERVATIONS, RATES, REGISTRY, SIGHTINGS, VOLUMES
+from tokenindex.tables import OBSERVATIONS, RATES, REGISTRY, SIGHTINGS, UNREAD, VOLUMES
 
 HOME = Path(__file__).parent.parent
 SAMPLE = HOME / "sample_data"
@@ -37,6 +37,7 @@ INPUT_TABLES = {
     "observations": OBSERVATIONS,
     "volumes": VOLUMES,
     "sightings": SIGHTINGS,
+    "unread": UNREAD,
     "rates": RATES,
     "registry": REGISTRY,
 }
@@ -263,7 +264,7 @@ EXPECTED_STATES = (
     *("elementary: None", "elementary: not_quoted", "elementary: sources_disagree", "elementary: no_usable_price"),
     *("elementary: held", "row: unconfirmed_jump", "row: unit_factor"),
     *("row: None", "row: unmapped", "row: not_in_universe", "row: source_not_allowed", "row: component_not_used"),
-    *("row: withdrawn", "row: source_unseen", "row: service_tier", "row: region", "row: alias"),
+    *("row: withdrawn", "row: source_unseen", "row: unreadable", "row: service_tier", "row: region", "row: alias"),
     *("row: prompt_length", "row: date_kind", "row: not_positive", "row: price_bounds", "row: no_exchange_rate"),
     "row: price_too_large",
 )
@@ -700,17 +701,48 @@ def test_days_counted_twice_are_complete_once() -> None:
 
 
 def test_tokens_of_periods_that_overlap_count_once() -> None:
-    """Ten tokens a day, and 77 for the week of them: the days count, from when they are known, and the week does not.
+    """Ten tokens on each of days 0 to 2, 77 in the week of days 0 to 6, and 50 in that of days 4 to 10.
 
-    The first three days become known on day 9, after the week; until then there is the week alone. Another week that
-    begins later overlaps the first one and does not count either.
+    The days become known on day 9, after the first week; until then there is the week alone. Then 30 of its 77 are
+    those of the days, and 47 are left for days 3 to 6. Three of these four days are of the second week too, which is as
+    long and begins later: 47 * 3 / 4 = 35.25 of its 50 are counted already, and 15 are left for days 7 to 10.
     """
     rows = small_inputs({"x": 10}, days=range(3))
     rows["observations"] = [quote("x", "1", 0)]
     late = [{**row, "known_at": at(9)} for row in rows["volumes"]]
     rows["volumes"] = [*late, volume("x", 77, 0, 6), volume("x", 50, 4, 10)]
     text = SMALL.replace("window_days = 2", "window_days = 20")
-    assert [f["volume"] for f in agreed(text, rows, [8, 10, 12])] == [77, 30, 30]
+    fixings = agreed(text, rows, [8, 10, 12])
+    assert [f["volume"] for f in fixings] == [77, 30 + 47, 30 + 47 + 15]
+    assert [f["volume_days"] for f in fixings] == [7, 7, 11]
+
+
+FINER = {
+    # days 0 to 9 have 100 tokens; what finer periods say inside of them, and what all of it counts
+    "a day inside": ([(3, 3, 10)], 100),
+    "as much inside as there is": ([(3, 3, 100)], 100),
+    "more inside than there is": ([(3, 3, 130)], 130),
+    "a day of nothing": ([(3, 3, 0)], 100),
+    "days over all of it": ([(0, 4, 30), (5, 9, 30)], 60),
+    "a week with a day inside": ([(0, 6, 60), (2, 2, 20)], 100),
+    "a week with more in its day": ([(0, 6, 60), (2, 2, 90)], 100),
+    # days -2 to 1: half of its 41 tokens, 20.5, rounded to the even 20, are of days 0 and 1
+    "one that reaches beyond": ([(-2, 1, 41)], 41 + 80),
+    # the day takes 21 of them; the other 20 are of days -1 to 1, two thirds of which, 13.33, belong to days 0 and 1
+    "one beyond, with a day of it outside": ([(-2, 1, 41), (-2, -2, 21)], 41 + 87),
+    "two that overlap each other": ([(0, 3, 40), (2, 5, 40)], 100),
+}
+
+
+@pytest.mark.parametrize("known_at", [None, at(40)])
+@pytest.mark.parametrize("case", FINER)
+def test_a_longer_period_counts_for_the_days_that_are_its_own(case: str, known_at: datetime | None) -> None:
+    finer, expected = FINER[case]
+    rows = small_inputs({"x": 10}, days=range(0))
+    rows["observations"] = [quote("x", "1", 0)]
+    rows["volumes"] = [volume("x", 100, 0, 9), *(volume("x", tokens, start, end) for start, end, tokens in finer)]
+    text = SMALL.replace("window_days = 2", "window_days = 20")
+    assert [f["volume"] for f in agreed(text, rows, [12], known_at=known_at)] == [expected]
 
 
 @pytest.mark.parametrize("known_at", [None, at(40)])
@@ -736,6 +768,51 @@ def test_a_snapshot_seen_again_unchanged_withdraws_nothing(known_at: datetime | 
         rows["sightings"].append({**seen, "capture": capture, "seen_at": at(day), "known_at": at(day)})
     fixings = agreed(SMALL, rows, [2, 3, 5, 6], known_at=known_at)
     assert [(f["rung"], f["carried"]) for f in fixings] == [(1, 0), (1, 0), (1, 0), (2, 1)]
+
+
+UNREAD_AT = {
+    # y is missing from day 2 on, and withdrawn; the record of x is there on every later day and cannot be read
+    "one offer": ({"x": [0], "y": [0]}, [(2, "x", "output"), (4, "x", "output"), (6, "x", "output")],
+                  {"x": "....uuu", "y": "..wwwww"}),
+    # of what the record of day 4 tells the price nobody knows; on day 6 it can be read that x is not there
+    "all of a model": ({"x": [0, 2], "y": [0, 2, 4, 6]}, [(4, "x", None)], {"x": "......w", "y": "......."}),
+    # a record of day 2 has no name: it was x or y; on day 4 neither is there
+    "no name": ({"x": [0], "y": [0]}, [(2, None, None)], {"x": "....www", "y": "....www"}),
+    # a field of x is unknown from day 2 on, but its price was read on day 2: it counts from then
+    "shown all the same": ({"x": [0, 2], "y": [0, 2, 4, 6]}, [(2, "x", None), (4, "x", None), (6, "x", None)],
+                           {"x": "......u", "y": "......."}),
+    # another component of x could not be read: that says nothing about its output
+    "another component": ({"x": [0], "y": [0, 2, 4, 6]}, [(2, "x", "input")], {"x": "..wwwww", "y": "......."}),
+}  # fmt: skip
+"""Shown on which days, what the readings of days 0, 2, 4 and 6 could not read, and what became of it: w(ithdrawn) or
+u(nreadable), which a price is three days after it was read last."""
+
+
+@pytest.mark.parametrize("known_at", [None, at(40)])
+@pytest.mark.parametrize("case", UNREAD_AT)
+def test_what_a_reading_could_not_read_is_not_withdrawn(case: str, known_at: datetime | None) -> None:
+    shown, unread, expected = UNREAD_AT[case]
+    rows = small_inputs({"x": 10, "y": 10})
+    seen = {**rows["sightings"][0], "complete": True}
+    for day in (0, 2, 4, 6):
+        rows["sightings"].append({**seen, "capture": f"day {day}", "seen_at": at(day), "known_at": at(day)})
+    rows["observations"] = [quote(m, "1", day, capture=f"day {day}") for m, days in shown.items() for day in days]
+    for day, model, component in unread:
+        row = {"source": "alpha", "provider": "p" if model else None, "model": model, "component": component}
+        row |= {"reason": "not_a_price", "capture": f"day {day}", "known_at": at(day), "locator": "there"}
+        rows["unread"].append({**row, "reference": None, "licence": None})
+    text = SMALL.replace("max_days_unseen = 60", "max_days_unseen = 3")
+    agreed(text, rows, range(7), known_at=known_at)
+    days = [on(day) for day in range(7)]
+    found = determine(load(text.encode(), where="SMALL"), library_inputs(rows), dates=days, known_at=known_at)
+    letters = {None: ".", "withdrawn": "w", "unreadable": "u"}
+    for model, told in expected.items():
+        became = [
+            letters[row["excluded_by"]]
+            for day in days
+            for row in found.observations_on(day).filter(model=model).iter_rows(named=True)
+        ]
+        assert "".join(became) == told, model
 
 
 def test_no_rung_of_minimums_stands_below_carry_forward() -> None:

@@ -20,7 +20,7 @@ from .determination import Determination
 from .errors import DeterminationError
 from .exact import NANO, divide, money
 
-EFFECTS = ("price_effect", "fx_effect", "mix_effect", "entry_effect", "exit_effect")
+EFFECTS = ("price_effect", "fx_effect", "blend_effect", "mix_effect", "entry_effect", "exit_effect")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,14 @@ class Share:
     fresh: bool
 
 
-def contributions(determination: Determination, *, start: date, end: date, by: str = "constituent") -> pl.DataFrame:
+def contributions(
+    determination: Determination,
+    *,
+    start: date,
+    end: date,
+    by: str = "constituent",
+    before: Determination | None = None,
+) -> pl.DataFrame:
     """Return what each constituent, or each vendor, added to the change of the figure between two dates, and why.
 
     The figure is the level for a fixed basket and the price for a usage-weighted mean. With the figure written as
@@ -44,7 +51,11 @@ def contributions(determination: Determination, *, start: date, end: date, by: s
     of the start (basket) or of the end (mean). Of that the exchange rates did :math:`f (p_e - p'_e)`, where :math:`p'_e` is
     the price of the end worked out again at the rates of the start. The rest of what it adds is the mix: shares that
     moved; or all of it is the entry or the exit of one that is priced on one of the dates only. For a mean, shares are
-    valued against the mean of the start. The blend cannot move: it is fixed by the document.
+    valued against the mean of the start.
+
+    Within one document the blend cannot move. Where a new version of a mean takes over with another workload, `before` is
+    the determination by the old one: of the price of the start, the blend did :math:`f (p'_s - p_s)`, with :math:`p'_s` the
+    price of the start by the new version. No effect of a tokenizer: every figure is per token as its vendor counts it.
 
     Parameters
     ----------
@@ -54,13 +65,16 @@ def contributions(determination: Determination, *, start: date, end: date, by: s
         Fixing dates, with no change of basket between them except after `start` itself.
     by : str
         ``constituent`` or ``vendor``.
+    before : Determination, optional
+        By the version of the document that was in force on `start`, holding that date; `determination` is then by the one
+        in force on `end`. For means: a basket is linked where its document changes.
 
     Returns
     -------
     DataFrame
-        ``constituent, vendor`` (or ``vendor``), ``price_effect, fx_effect, mix_effect, entry_effect, exit_effect,
-        contribution`` in index points or currency, largest movement first, each rounded to nine decimals; the last row,
-        ``(rounding)``, makes the sum the published change.
+        ``constituent, vendor`` (or ``vendor``), ``price_effect, fx_effect, blend_effect, mix_effect, entry_effect,
+        exit_effect, contribution`` in index points or currency, largest movement first, each rounded to nine decimals;
+        the last row, ``(rounding)``, makes the sum the published change.
 
     Raises
     ------
@@ -71,15 +85,19 @@ def contributions(determination: Determination, *, start: date, end: date, by: s
         raise DeterminationError(f"contributions by {by!r}", expected="by constituent or by vendor")
     basket = _basket(determination, start, end)
     column = "price" if basket is None else "level"
-    figures = [_calculated(determination, day, column) for day in (start, end)]
-    before, after = (_shares(determination, day, basket) for day in (start, end))
-    anchor = Fraction(0) if basket else sum((s.factor * s.price for s in before.values()), Fraction(0))
+    if basket is not None and before is not None:
+        raise DeterminationError("a basket before and after a change of its document", expected="a usage-weighted mean")
+    old_version = before or determination
+    figures = [_calculated(old_version, start, column), _calculated(determination, end, column)]
+    first, last = _shares(old_version, start, basket), _shares(determination, end, basket)
+    blended = _shares(determination, start, basket) if before else first
+    anchor = Fraction(0) if basket else sum((s.factor * s.price for s in first.values()), Fraction(0))
     frozen = _at_rates_of(determination, start, day=end)
     rows: list[dict[str, Any]] = []
-    for name in sorted(before.keys() | after.keys()):
-        old, new = before.get(name), after.get(name)
+    for name in sorted(first.keys() | last.keys()):
+        old, new = first.get(name), last.get(name)
         vendor = (new or old).vendor  # type: ignore[union-attr]
-        effects = _effects(old, new, anchor, frozen.get(name), of_start=basket is not None)
+        effects = _effects(old, blended.get(name), new, anchor, frozen.get(name), of_start=basket is not None)
         rows.append({"constituent": name, "vendor": vendor, **effects})
     if by == "vendor":
         rows = _by_vendor(rows)
@@ -96,22 +114,23 @@ def contributions(determination: Determination, *, start: date, end: date, by: s
 
 
 def _effects(
-    old: Share | None, new: Share | None, anchor: Fraction, frozen: int | None, *, of_start: bool
+    old: Share | None, blended: Share | None, new: Share | None, anchor: Fraction, frozen: int | None, *, of_start: bool
 ) -> dict[str, int]:
-    """Return what one constituent adds, in nano: by price, exchange rates, mix, entry and exit."""
+    """Return what one constituent adds, in nano: by price, exchange rates, blend, mix, entry and exit."""
     zero = Fraction(0)
     change = (new.factor * (new.price - anchor) if new else zero) - (old.factor * (old.price - anchor) if old else zero)
-    price = fx = mix = entry = gone = zero
+    price = fx = blend = mix = entry = gone = zero
     if old and new:
         factor = old.factor if of_start else new.factor
         fx = factor * (new.price - frozen) if frozen is not None and new.fresh else zero
-        price = factor * (new.price - old.price) - fx
-        mix = change - price - fx
+        blend = factor * (blended.price - old.price) if blended else zero
+        price = factor * (new.price - old.price) - fx - blend
+        mix = change - price - fx - blend
     elif new:
         entry = change
     else:
         gone = change
-    found = zip(EFFECTS, (price, fx, mix, entry, gone), strict=True)
+    found = zip(EFFECTS, (price, fx, blend, mix, entry, gone), strict=True)
     return {name: divide(effect.numerator, effect.denominator) for name, effect in found}
 
 

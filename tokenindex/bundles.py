@@ -279,6 +279,8 @@ class _Bundle:
             held = json.loads(content)
             whole = canonical(held) == content and held["bundle"] == FORMAT and isinstance(held["files"], dict)
             whole = whole and sorted(held) == ["bundle", "commitments", "files", "fixings", "ledger"]
+            lists = [held["commitments"], held["fixings"]]
+            whole = whole and all(isinstance(part, list) and all(isinstance(x, dict) for x in part) for part in lists)
         except (ValueError, RecursionError, KeyError, TypeError):
             whole = False
         if not whole:

@@ -22,7 +22,8 @@ from typing import Final
 import polars as pl
 
 from .exact import NANO, divide_columns
-from .selection import SELLER, SNAPSHOT, Inputs
+from .looks import NEVER, SNAPSHOT, replaced, showings, shown_again
+from .selection import SELLER, Inputs
 from .tables import QUOTE_KEY
 from .units import PER_MTOK
 
@@ -62,8 +63,8 @@ class Changes:
         return pl.col(column) if self.known_at else pl.max_horizontal(column, "known_at")
 
     @cached_property
-    def bare(self) -> pl.DataFrame:
-        """One row a change, by quote and moment: the row, ``begin``, ``end`` and price, without the facts around it."""
+    def _rows(self) -> pl.DataFrame:
+        """The rows ever in force, by quote and moment: ``begin``, ``end``, price, and ``k``, the number of their change."""
         known = (pl.col("known_at") <= self._last) & (self._enters("valid_from") <= self.until)
         rows = self.inputs.quotes.filter(known)
         if self.sellers is not None:
@@ -71,11 +72,16 @@ class Changes:
         rows = rows.with_columns(begin=self._enters("valid_from"))
         rows = self._ended(rows.with_columns(price=amount()))
         same = [pl.col(c).eq_missing(pl.col(c).shift(1)) for c in ("quote", "price", "currency", "alias_of")]
+        again = pl.all_horizontal(same).fill_null(False)
+        return rows.with_columns(k=(~again).cum_sum().cast(pl.Int64) - 1, quote=pl.col("quote").cast(pl.Int64))
+
+    @cached_property
+    def bare(self) -> pl.DataFrame:
+        """One row a change, by quote and moment: the row, ``begin``, ``end`` and price, without the facts around it."""
         first = pl.col(
-            "begin", "source", "currency", "alias_of", "price", "known_at", "date_kind", "valid_from", "quote"
+            "begin", "source", "currency", "alias_of", "price", "known_at", "date_kind", "valid_from", "quote", "spot"
         )
-        runs = rows.with_columns(run=(~pl.all_horizontal(same)).fill_null(True).cum_sum())
-        found = runs.group_by("run", maintain_order=True).agg(
+        found = self._rows.group_by("k", maintain_order=True).agg(
             pl.col("row").first().cast(pl.Int64),
             pl.col("row").last().cast(pl.Int64).alias("last_row"),
             first.first(),
@@ -84,8 +90,7 @@ class Changes:
         shown = (
             pl.when(pl.col("date_kind") == "first_seen").then("begin").otherwise(pl.max_horizontal("begin", "known_at"))
         )
-        ordered = found.drop("run").with_columns(shown=shown, quote=pl.col("quote").cast(pl.Int64))
-        return ordered.with_columns(k=pl.int_range(pl.len()))
+        return found.with_columns(shown=shown).select(pl.exclude("k"), "k")
 
     def _ended(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the rows ever in force, with ``end``: replaced, past its declared end, or gone from a snapshot."""
@@ -97,7 +102,7 @@ class Changes:
         replaced = pl.when(later // width == pl.col("quote")).then(pl.lit(moments).gather(later % width))
         gone = self._gone()
         if len(gone):
-            rows = rows.join(gone, on=list(SNAPSHOT), how="left", maintain_order="left")
+            rows = rows.join(gone, on=[*SNAPSHOT, "spot"], how="left", maintain_order="left")
         else:
             rows = rows.with_columns(gone=pl.lit(None, dtype=rows.schema["begin"]))
         declared = pl.when(pl.col("valid_to") <= self.until).then("valid_to")
@@ -105,34 +110,29 @@ class Changes:
         return ended.filter(pl.col("end").is_null() | (pl.col("begin") < pl.col("end")))
 
     def _gone(self) -> pl.DataFrame:
-        """Return when a later complete look at the source replaced each complete snapshot."""
-        seen = self._looked().filter("complete").sort("source", "seen_at", "known_at", "capture")
-        replaced = pl.col("enters").shift(-1).reverse().cum_min().reverse().over("source")
-        looks = seen.with_columns(gone=replaced).group_by(SNAPSHOT)
-        # the same bytes may have been looked at several times: the last look counts, and nothing may have followed it
-        return looks.agg(
-            pl.when(pl.col("gone").is_null().any()).then(None).otherwise(pl.col("gone").max()).alias("gone")
-        )
+        """Return when a later complete look at the source replaced each complete snapshot, by spot; null: not yet."""
+        seen = self.looked().filter("complete").lazy()
+        found = replaced(seen, self.inputs.spots.blind).collect(engine="in-memory")
+        return found.with_columns(gone=pl.when(pl.col("gone") < NEVER).then("gone"))
 
-    def _looked(self) -> pl.DataFrame:
+    def looked(self) -> pl.DataFrame:
+        """Return the SIGHTINGS that could be seen, with ``enters``, the moment from which each counts."""
         seen = self.inputs.sightings.with_columns(enters=self._enters("seen_at"))
         return seen.filter((pl.col("known_at") <= self._last) & (pl.col("enters") <= self.until))
 
     @cached_property
     def looks(self) -> pl.DataFrame:
         """Each look at a source: ``source, begin, end`` (the next look) and ``until``."""
-        moments = self._looked().select("source", begin="enters").unique().sort("source", "begin")
+        moments = self.looked().select("source", begin="enters").unique().sort("source", "begin")
         return moments.with_columns(end=pl.col("begin").shift(-1).over("source"), until=pl.lit(self.until))
 
     @cached_property
     def days(self) -> pl.DataFrame:
-        """The looks that gave a source a later day than all before: ``source, seen`` (the moment) and ``n``, in order."""
-        seen = (
-            self._looked().select("source", "enters", day=pl.col("seen_at").dt.date()).sort("source", "enters", "day")
-        )
+        """The looks that gave a source a later day than any before: ``source``, when it was ``seen``, the day ``since``."""
+        seen = self.looked().select("source", "enters", day=pl.col("seen_at").dt.date()).sort("source", "enters", "day")
         latest = pl.col("day").cum_max().shift(1).over("source")
         news = seen.filter((pl.col("day") > latest).fill_null(True))
-        return news.select("source", seen="enters", n=pl.int_range(pl.len()).over("source"))
+        return news.select("source", seen="enters", since="day")
 
     def with_facts(self, wanted: Container[str], *, currencies: Iterable[str], rates: str) -> pl.DataFrame:
         """Return the changes with the facts `wanted`, and ``rate_XXX`` of each of `currencies` by the source `rates`."""
@@ -288,7 +288,7 @@ class Changes:
         asked : DataFrame
             Rows of `with_facts`.
         sources, tolerance, days : int
-            Other sources that must show the price, relative tolerance in nano, and later days that the source was seen.
+            Other sources that must show the price, relative tolerance in nano, and later days on which the source must.
         """
         within = (pl.col("theirs") - pl.col("price")).abs() * NANO <= pl.col("price") * tolerance
         own = asked.select("k", "price", since="begin")
@@ -300,15 +300,22 @@ class Changes:
         enough = each.group_by("k").agg(
             pl.col("moment").sort().get(sources - 1, null_on_oob=True).alias("second_source")
         )
-        seen = asked.select("k", "source", "shown", "begin", "end").sort("shown")
-        base = seen.join_asof(
+        shown = showings(asked, self._spans(asked), self._said, self.looked(), self.inputs.spots.blind)
+        first = asked.select("k", "source", "shown").sort("shown").join_asof(
             self.days.sort("seen"), left_on="shown", right_on="seen", by="source", check_sortedness=False
-        )
-        wanted = base.select("k", "source", "begin", "end", n=pl.col("n").fill_null(0) + days)
-        later = wanted.join(self.days, on=["source", "n"], how="left")
-        still = pl.col("seen").is_not_null() & (pl.col("end").is_null() | (pl.col("seen") < pl.col("end")))
-        day = later.select("k", second_day=pl.when(still).then(pl.max_horizontal("seen", "begin")))
+        )  # fmt: skip
+        day = shown_again(shown.join(first.select("k", "since"), on="k", maintain_order="left"), days=days)
         return asked.select("k").join(enough, on="k", how="left").join(day, on="k", how="left")
+
+    def _spans(self, asked: pl.DataFrame) -> pl.DataFrame:
+        return self._rows.select("k", "begin", "end").join(asked.select("k"), on="k", how="semi")
+
+    @cached_property
+    def _said(self) -> pl.DataFrame:
+        """What every row says, as `showings` takes it."""
+        quote = pl.col("quote").cast(pl.Int64)
+        told = amount().alias("told"), pl.col("currency").alias("told_currency")
+        return self.inputs.quotes.select(quote, *SNAPSHOT, "valid_from", "valid_to", *told)
 
     @cached_property
     def _by_group(self) -> tuple[pl.DataFrame, pl.Series]:

@@ -20,13 +20,14 @@ from .exact import NANO, PRICE_MAX, TOKENS_MAX, divide_columns
 from .guard import held_on, hold
 from .methodology import Methodology, Volumes
 from .offers import alone, evaluate, reach
-from .selection import Grid, Inputs, select, select_volumes, union
+from .selection import Grid, Inputs, select, union
 from .units import COMPONENTS, PER_MTOK
+from .volumes import select_volumes
 
 _COMPONENT = pl.Enum(COMPONENTS)
 _NO_QUOTE = (
     "unmapped", "not_in_universe", "source_not_allowed", "component_not_used", "withdrawn", "source_unseen",
-    "service_tier", "prompt_length",
+    "unreadable", "service_tier", "prompt_length",
 )  # fmt: skip
 """Why a row says nothing of what the index measures on a date, whatever its price."""
 _UNPRICED = ("not_positive", "price_bounds", "no_exchange_rate", "price_too_large")
@@ -73,6 +74,7 @@ def screen(rows: pl.DataFrame, methodology: Methodology) -> pl.DataFrame:
         ("component_not_used", ~pl.col("component").is_in(workload.components)),
         ("withdrawn", pl.col("withdrawn")),
         ("source_unseen", pl.col("unseen")),
+        ("unreadable", pl.col("unread")),
         ("service_tier", ~pl.col("service_tier").is_in(workload.service_tiers)),
         ("prompt_length", pl.col("reach") == 0),
         *((s.reason, s.applies) for s in methodology.screens),

@@ -21,12 +21,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Final
 
-from .errors import VerificationError
+from .errors import LedgerError, VerificationError
 
 FILES_MAX: Final = 60_000
-FILE_BYTES_MAX: Final = 1 << 30
+FILE_BYTES_MAX: Final = 1 << 28
+ARCHIVE_BYTES_MAX: Final = 1 << 31
 BYTES_MAX: Final = 16 << 30
-RATIO_MAX: Final = 400
+RATIO_MAX: Final = 200
 """How many times larger than its packed form a member may be."""
 _END: Final = struct.Struct("<4s4H2LH")
 _NAME: Final = re.compile(r"[A-Za-z0-9_~.-]+(/[A-Za-z0-9_~.-]+)*", flags=re.ASCII)
@@ -45,14 +46,26 @@ def pack(file: IO[bytes], members: Iterable[tuple[str, bytes]]) -> None:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, allowZip64=False) as archive:
         for name, content in members:
             info = zipfile.ZipInfo(name, _MOMENT)
-            info.create_system, info.external_attr, info.compress_type = 3, _MODE, zipfile.ZIP_DEFLATED
+            info.create_system, info.external_attr, info.compress_type = 3, _MODE, _form(content)
+            if len(content) > FILE_BYTES_MAX:
+                raise LedgerError(f"{len(content):,} bytes", where=name, expected=f"at most {FILE_BYTES_MAX:,}")
             archive.writestr(info, content)
+    size = file.seek(0, io.SEEK_END)
+    if size > ARCHIVE_BYTES_MAX:
+        raise LedgerError(f"a bundle of {size:,} bytes", expected="2 GiB at most", remedy="bundle fewer dates")
     end = file.seek(-_END.size, io.SEEK_END)
     fields = list(_END.unpack(file.read(_END.size)))
     digest = _digest(file, end)
     fields[-1] = len(digest)
     file.seek(end)
     file.write(_END.pack(*fields) + digest)
+
+
+def _form(content: bytes) -> int:
+    """Return how a member is packed: what shrinks more than any reader accepts is stored as it is."""
+    dense = len(zlib.compress(content[:_CHUNK], 1)) * RATIO_MAX < 4 * len(content[:_CHUNK]) or len(content) > 8 * _CHUNK
+    too_dense = dense and len(zlib.compress(content)) * RATIO_MAX < 2 * len(content)
+    return zipfile.ZIP_STORED if too_dense else zipfile.ZIP_DEFLATED
 
 
 @dataclass(frozen=True)
@@ -160,7 +173,7 @@ class Container:
                 "the member is packed in another way",
             ),
             (info.file_size > FILE_BYTES_MAX, "the member is too large"),
-            (info.file_size > _CHUNK and info.file_size > RATIO_MAX * info.compress_size, "the member is too dense"),
+            (info.file_size > RATIO_MAX * max(info.compress_size, 1), "the member is too dense"),
         )
         for found, said in wrong:
             if found:

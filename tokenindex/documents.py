@@ -39,8 +39,8 @@ SECTIONS: Final[dict[str, Callable[..., Any]]] = {
     "restatement": Restatement,
     "judgment": Judgment,
 }
-_ONE_RULE: Final = ("consolidation", "formula")
-_RULE_LISTS: Final = {"guards": "guard", "screens": "screen", "outliers": "outlier", "waterfall": "waterfall"}
+ONE_RULE: Final = ("consolidation", "formula")
+RULE_LISTS: Final = {"guards": "guard", "screens": "screen", "outliers": "outlier", "waterfall": "waterfall"}
 ORDER: Final = (
     "identity",
     "measures",
@@ -74,9 +74,9 @@ def load(text: bytes, *, where: str) -> Methodology:
     parts: dict[str, Any] = {
         name: _build(factory, document[name], where=f"{where} [{name}]") for name, factory in SECTIONS.items()
     }
-    for slot in _ONE_RULE:
+    for slot in ONE_RULE:
         parts[slot] = _rule(slot, document[slot], where=f"{where} [{slot}]")
-    for section, slot in _RULE_LISTS.items():
+    for section, slot in RULE_LISTS.items():
         parts[section] = _rules(slot, document[section], where=f"{where} [[{section}]]")
     workloads = _typed(document["workloads"], tuple[Workload, ...], where=f"{where} [[workloads]]")
     parts["workloads"] = workloads

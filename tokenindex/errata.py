@@ -123,7 +123,7 @@ def _again(
 def _only(tables: Inputs, records: Iterable[Record]) -> Inputs:
     """Return the rows of the captures that records name."""
     digests = sorted({capture["sha256"] for record in records for capture in record.document["captures"]})
-    names = ("observations", "volumes", "sightings", "rates", "judgments")
+    names = ("observations", "volumes", "sightings", "unread", "rates", "judgments")
     return replace(tables, **{name: getattr(tables, name).filter(pl.col("capture").is_in(digests)) for name in names})
 
 

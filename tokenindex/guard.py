@@ -20,10 +20,12 @@ import polars as pl
 from .changes import Changes, amount, last_of, ratio
 from .errors import DeterminationError
 from .exact import NANO, divide_columns, money, rescale
+from .looks import darkened
 from .methodology import Methodology
 from .rules.guards import Guard, Release
-from .selection import SELLER, Grid, Inputs, select_volumes, split, tile
+from .selection import SELLER, Grid, Inputs, select, split, tile
 from .tables import FINDINGS, HOLDS, UTC
+from .volumes import select_volumes
 
 _TO_NANO: Final = 10**6
 _NANO_MAX: Final = 10**18
@@ -305,6 +307,8 @@ class InputReport:
     held, notes : DataFrame
         FINDINGS in force at the cut-off, with ``tokens``, those of their constituent in the window, and ``concerns``:
         whether the price can enter the index; worst first.
+    unread : DataFrame
+        The prices in force that the last look at their source could not read, as `unread_prices` gives them.
     sources : DataFrame
         ``source, seen_at, days`` since the last look at each allowed source.
     tokens, unmapped : int
@@ -314,6 +318,7 @@ class InputReport:
     cut_off: datetime
     held: pl.DataFrame
     notes: pl.DataFrame
+    unread: pl.DataFrame
     sources: pl.DataFrame
     tokens: int
     unmapped: int
@@ -343,7 +348,8 @@ def input_report(
     found = found.filter(
         pl.col("released_at").is_null() & pl.col("ended_at").is_null() & pl.col("source").is_in(allowed)
     )
-    volumes = _known_tokens(inputs, methodology, Grid.of(methodology.calendar, [day], known_at=known_at))
+    grid = Grid.of(methodology.calendar, [day], known_at=known_at)
+    volumes = _known_tokens(inputs, methodology, grid)
     used = volumes.filter("counted").group_by("constituent").agg(pl.col("tokens").cast(pl.Int128).sum())
     universe = inputs.universe(methodology)["constituent"]
     enters = pl.col("constituent").is_in(universe.implode()) & pl.col("component").is_in(
@@ -358,10 +364,50 @@ def input_report(
         cut_off=cut_off,
         held=worst.filter(pl.col("severity") == "hold"),
         notes=worst.filter(pl.col("severity") == "note"),
+        unread=unread_prices(inputs, methodology, grid),
         sources=sources.with_columns(days=(pl.lit(cut_off) - pl.col("seen_at")).dt.total_days()),
         tokens=int(volumes["tokens"].cast(pl.Int128).sum() or 0),
         unmapped=int(volumes.filter(pl.col("constituent").is_null())["tokens"].cast(pl.Int128).sum() or 0),
     )
+
+
+def unread_prices(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.DataFrame:
+    """Return the prices in force on a date that the index may use and the last look at their source could not read.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        The input tables.
+    methodology : Methodology
+        Names the sources, the universe and the components.
+    grid : Grid
+        Of the one date.
+
+    Returns
+    -------
+    DataFrame
+        ``constituent, component, source, provider, model, service_tier, price, currency, unit``, when the price was
+        `read_at` last and not `seen_at` last, the ``reason`` and ``locator`` of the reject, and whether it `expired`: no
+        look within the allowed days could read it. Nothing else keeps it from being in force.
+    """
+    changes = Changes(inputs, grid.known_at, grid.frame["cut_off"][-1])
+    dark = darkened(changes.looked(), inputs.spots.blind)
+    rows = select(inputs, methodology.inputs, methodology.measures.currency, grid)
+    universe = inputs.universe(methodology)["constituent"]
+    wanted = pl.col("constituent").is_in(universe.implode()) & pl.col("source_tier").is_not_null()
+    wanted &= pl.col("component").is_in(methodology.workload.components)
+    rows = rows.filter(wanted & ~pl.col("withdrawn")).select("row", "constituent", expired="unread")
+    told = inputs.quotes.select(
+        "row", *SELLER, "component", "service_tier", "price", "currency", "unit", "spot", "capture", "known_at"
+    )
+    found = rows.join(told, on="row").join(dark, on=["source", "spot"], suffix="_look")
+    # what the look did show it has read, whatever else it could not
+    other = (pl.col("capture") != pl.col("capture_look")) | (pl.col("known_at") != pl.col("known_at_look"))
+    found = found.filter(other).with_columns(read_at=pl.max_horizontal("read_at", "known_at"))
+    return found.select(
+        "constituent", "component", *SELLER, "service_tier", "price", "currency", "unit",
+        "read_at", "seen_at", "reason", "locator", "expired",
+    ).sort("constituent", "component", *SELLER, "service_tier", "price")  # fmt: skip
 
 
 def _known_tokens(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.DataFrame:

@@ -35,13 +35,13 @@ import polars as pl
 
 from .adapters import Capture, Parsed, adapter, look
 from .adapters.reading import in_utc
+from .captures import Looks, intact, read, short
 from .chains import Chain, Entry
 from .documents import load
 from .errors import InputDataError, LedgerError, MethodologyError
 from .files import Files, LocalFiles, files_at, kept
 from .identity import checked_links
 from .ledger import Ledger
-from .looks import Looks, intact, read, short
 from .methodology import Methodology, in_force
 from .records import Record, registry_digest
 from .registers import read_registry, read_table

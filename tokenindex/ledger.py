@@ -16,6 +16,7 @@ Kinds of entries, each with a ``body``:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -41,8 +42,61 @@ BODIES: Final[dict[str, tuple[str, ...]]] = {
     "correction": _CHANGE,
     "cessation": ("index", "last_fixing_date", "reason", "approved_by"),
 }
+"""The facts of each kind of entry."""
 Fixing = tuple[str, str]
 """An index and a fixing date."""
+
+
+def _figures(found: Any) -> bool:
+    return (
+        isinstance(found, dict)
+        and sorted(found) == sorted(FIGURES)
+        and all(text is None or isinstance(text, str) for text in found.values())
+    )
+
+
+def _day(found: Any) -> bool:
+    try:
+        return isinstance(found, str) and date.fromisoformat(found).isoformat() == found
+    except ValueError:
+        return False
+
+
+def _people(found: Any) -> bool:
+    names = found if isinstance(found, list) else []
+    return all(isinstance(name, str) for name in names) and len({person(name) for name in names}) >= 2
+
+
+def _dependants(found: Any) -> bool:
+    facts = ["after", "before", "fixing_date", "index"]
+    return isinstance(found, list) and all(
+        isinstance(one, dict) and sorted(one) == facts and _figures(one["before"]) and _figures(one["after"])
+        for one in found
+    )
+
+
+_KINDS: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
+    "fixing_date": (_day, "a date"),
+    "last_fixing_date": (_day, "a date"),
+    "methodology": (lambda f: _digest(f), "a SHA-256"),
+    "record": (lambda f: _digest(f), "a SHA-256"),
+    "captures": (lambda f: f is None or (isinstance(f, dict) and sorted(f) == ["number", "sha256"]), "head of a list"),
+    "fixing": (_figures, "status, price, level and currency"),
+    "before": (_figures, "status, price, level and currency"),
+    "with": (_figures, "status, price, level and currency"),
+    "without": (_figures, "status, price, level and currency"),
+    "supersedes": (lambda f: type(f) is int, "the number of an entry"),
+    "rung": (lambda f: type(f) is int, "a rung of the waterfall"),
+    "dependants": (_dependants, "later fixings, before and after"),
+    "inputs": (lambda f: isinstance(f, dict), "what was judged"),
+    "valid_to": (lambda f: f is None or isinstance(f, str), "a moment, or nothing"),
+    "retires": (lambda f: f is None or _digest(f), "the id of a key, or nothing"),
+}
+"""Of facts that are not text: what they are."""
+
+
+def _digest(found: Any) -> bool:
+    return isinstance(found, str) and re.fullmatch("[0-9a-f]{64}", found) is not None
 
 
 @dataclass
@@ -126,6 +180,12 @@ class Ledger:
             raise LedgerError(found, where=where, expected=f"one of {', '.join(BODIES)}, each with its own facts")
         if {"at", "key"} - set(fields):
             raise LedgerError("the moment or the key is missing", where=where, expected="at and key")
+        for name, found in body.items():
+            right, expected = _KINDS.get(name, (lambda f: isinstance(f, str), "text"))
+            if name == "approved_by" and kind != "judgment":
+                right, expected = _people, "two different people at least"
+            if not right(found):
+                raise LedgerError(f"{name} is {str(found)[:200]!r}", where=where, expected=expected)
         self._refuse_time(fields, where=where)
         if kind == "key":
             self._refuse_key(fields, where=where)
@@ -136,11 +196,9 @@ class Ledger:
             raise LedgerError(f"signed with {fields['key']}", where=where, expected=expected)
         if kind in ("publication", "restatement", "correction"):
             self._refuse_figure(kind, body, where=where)
-        people = body.get("approved_by")
-        if isinstance(people, list) and len({person(p) for p in people}) < 2:
-            raise LedgerError(f"approved by {people}", where=where, expected="two different people at least")
         if kind == "judgment" and person(body["decided_by"]) == person(body["approved_by"]):
-            raise LedgerError(f"decided and approved by {people}", where=where, expected="two different people")
+            found = f"decided and approved by {body['decided_by']}"
+            raise LedgerError(found, where=where, expected="two different people")
 
     def _refuse_time(self, fields: Mapping[str, Any], *, where: str) -> None:
         at = moment_of(fields["at"], where=where)

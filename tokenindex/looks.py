@@ -1,165 +1,180 @@
-"""Looks: the list of captured files, and what of them was retired.
+"""Looks: what each look at a source could read, and what it says of the prices that it does not show.
 
-*Reads* captured bytes, and *writes* two chains. *Never* forgets a look: the bytes of a capture may be retired after the
-years of retention, that they were there and what their digest was stays.
+*Reads* sightings, and what could not be read at them. *Writes* blind spots, and when one look replaces another. *Never*
+takes a price for withdrawn, or for seen, because a record of it could not be read.
+
+A complete look withdraws what it does not show. But a record that was rejected may have been any price that UNREAD names:
+to those prices the look is **blind**. It does not withdraw them, and they go on ageing as if it had not been made.
+
+A **spot** is the offers to which the same looks are blind; 0 is that of the offers that every look could read.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
-from functools import cached_property
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
-from .adapters import Adapter, Capture, Parsed, look
-from .adapters.reading import written
-from .chains import Chain, Entry
-from .errors import InputDataError, LedgerError
-from .files import Files
+import polars as pl
 
-FACTS: Final = ("sha256", "name", "adapter", "source", "seen_at", "known_at", "licence", "reference")
+from .tables import UNREAD
 
-
-@dataclass
-class Looks:
-    """The list of captured files; each entry is made into a `Capture` once."""
-
-    files: Files
-    _captures: list[Capture] = field(default_factory=list, repr=False)
-    _known: set[tuple[str, datetime, str, str]] = field(default_factory=set, repr=False)
-    _same: dict[str, list[int]] = field(default_factory=dict, repr=False)
-
-    @cached_property
-    def chain(self) -> Chain:
-        """The entries of the list."""
-        return Chain(self.files, "looks")
-
-    @cached_property
-    def retired(self) -> Chain:
-        """What was retired: each entry names captures, and the last look at that time."""
-        return Chain(self.files, "retired")
-
-    def captures(self) -> Sequence[Capture]:
-        """Return the facts of every look, in the order of the list."""
-        entries = self.chain.entries()
-        for entry in entries[len(self._captures) :]:
-            capture = _capture(entry)
-            self._same.setdefault(capture.sha256, []).append(len(self._captures))
-            self._known.add(look(capture))
-            self._captures.append(capture)
-        return self._captures
-
-    def of(self, sha256: str) -> list[Capture]:
-        """Return every look that saw some bytes."""
-        captures = self.captures()
-        return [captures[position] for position in self._same.get(sha256, [])]
-
-    def add(self, capture: Capture, fetched: dict[str, str] | None) -> Entry | None:
-        """Put a look on the list; None if it stands there already."""
-        moments = {"seen_at": written(capture.seen_at), "known_at": written(capture.known_at)}
-        fields = {**vars(capture), **moments, "fetched": fetched}
-        return self.chain.append(lambda _: None if self.listed(capture) else fields)
-
-    def listed(self, capture: Capture) -> bool:
-        """Return whether the list says already that these bytes were seen then."""
-        self.captures()
-        return look(capture) in self._known
-
-    def held(self) -> list[Capture]:
-        """Return the looks whose bytes were not retired."""
-        until = {
-            sha256: entry.fields["looks"] for entry in self.retired.entries() for sha256 in entry.fields["captures"]
-        }
-        return [c for number, c in enumerate(self.captures(), start=1) if number > until.get(c.sha256, 0)]
-
-    def refuse_before(self, day: date | None) -> None:
-        """Raise LedgerError if captures were retired that a fixing of a day may need."""
-        for entry in self.retired.entries() if day else ():
-            if str(day) < entry.fields["horizon"][:10]:
-                found = f"captures that were last of use before {entry.fields['horizon'][:10]} were retired"
-                raise LedgerError(found, where=str(day), expected="a later fixing date, or the captures of an archive")
-
-    def refuse_retired(self, sha256: str) -> None:
-        """Raise LedgerError if some bytes were retired and not seen again."""
-        last = max(self._same.get(sha256, [-1])) + 1
-        for entry in self.retired.entries():
-            if sha256 in entry.fields["captures"] and entry.fields["looks"] >= last:
-                found = f"the capture was retired on {entry.fields['at'][:10]}, after {entry.fields['years']} years"
-                raise LedgerError(found, where=sha256, expected="its bytes", remedy="restore them from an archive")
+SNAPSHOT: Final = ("source", "capture", "known_at")
+"""What names a look on its rows; the same bytes may be seen again later."""
+NEVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
+_NAMED: Final = ("provider", "model", "component")
+_OFFERED: Final = ("source", *_NAMED)
+_BLIND: Final = {"spot": pl.Int64} | {name: UNREAD.schema[name] for name in (*SNAPSHOT, "reason", "locator")}
 
 
-def _capture(entry: Entry) -> Capture:
-    fields = entry.fields
-    try:
-        facts = {name: fields[name] for name in FACTS}
-        return Capture(**facts | {name: moment(fields[name]) for name in ("seen_at", "known_at")})
-    except (KeyError, ValueError, TypeError) as wrong:
-        raise InputDataError(f"{wrong!r}", where=f"looks entry {entry.number}", expected=", ".join(FACTS)) from None
+@dataclass(frozen=True)
+class Spots:
+    """The blind spots of inputs.
 
-
-def moment(text: str) -> datetime:
-    """Return an ISO moment, or midnight UTC of an ISO date, in UTC."""
-    found = datetime.fromisoformat(text)
-    if found.tzinfo is None:
-        if len(text) > 10:
-            raise ValueError(f"{text!r} has no zone")
-        found = found.replace(tzinfo=UTC)
-    try:
-        return found.astimezone(UTC)
-    except OverflowError:
-        raise ValueError(f"{text!r} is not a moment in UTC") from None
-
-
-def intact(content: bytes | None, capture: Capture, *, where: str) -> bytes:
-    """Return the bytes of a capture; raise InputDataError if they are gone or not those that were captured."""
-    if content is None:
-        raise InputDataError("the captured file is gone", where=where, expected=capture.sha256)
-    actual = hashlib.sha256(content).hexdigest()
-    if actual != capture.sha256:
-        raise InputDataError(
-            f"the file hashes to {actual}",
-            where=where,
-            expected=capture.sha256,
-            remedy="restore the captured bytes: a capture never changes",
-        )
-    return content
-
-
-def short(name: str) -> str:
-    """Return a file name that any file system and any line of the list can hold."""
-    return re.sub(r"[^\w .+@=~-]", "_", name, flags=re.ASCII)[-120:]
-
-
-def read(reader: Adapter, content: bytes, capture: Capture, *, known_as: str) -> Parsed:
-    """Return what a capture holds, by the name it is kept under; errors say the name by which the user knows it.
-
-    Raises
-    ------
-    InputDataError
-        If the bytes are not what the adapter reads, a row does not fit its table, or nothing can be read of them.
+    Parameters
+    ----------
+    offers : DataFrame
+        ``source, provider, model, component, spot`` of the offers to which some look is blind.
+    blind : DataFrame
+        ``spot, source, capture, known_at``, the looks that are blind to each spot, and the ``reason`` and ``locator`` of
+        the first reject that makes them so.
     """
-    try:
-        parsed = reader.parse(content, capture).checked(where=known_as)
-    except InputDataError:
-        reader.parse(content, replace(capture, name=known_as))
-        raise
-    _refuse_nothing(parsed, capture.adapter, where=known_as)
-    return parsed
+
+    offers: pl.DataFrame
+    blind: pl.DataFrame
+
+    @classmethod
+    def of(cls, observations: pl.DataFrame, unread: pl.DataFrame) -> Spots:
+        """Return the spots of the offers in `observations`, by what stands in `unread`: null there is any name."""
+        offers = observations.select(_OFFERED).unique()
+        keys = unread.select(_OFFERED).unique().sort(_OFFERED, nulls_last=True).with_row_index("key")
+        columns: list[str] = []
+        for absent, named in keys.group_by(
+            *(pl.col(c).is_null().alias(f"no {c}") for c in _NAMED), maintain_order=True
+        ):
+            on = ["source", *(name for name, missing in zip(_NAMED, absent, strict=True) if not missing)]
+            columns.append(f"key {len(columns)}")
+            offers = offers.join(named.select(*on, pl.col("key").alias(columns[-1])), on=on, how="left")
+        if not columns:
+            return cls(offers.clear().with_columns(spot=pl.lit(0, dtype=pl.Int64)), pl.DataFrame(schema=_BLIND))
+        offers = offers.filter(pl.any_horizontal(pl.col(columns).is_not_null()))
+        sets = offers.select(columns).unique().sort(columns, nulls_last=True)
+        sets = sets.with_columns(spot=pl.int_range(1, pl.len() + 1))
+        numbered = offers.join(sets, on=columns, nulls_equal=True).select(*_OFFERED, "spot")
+        each = sets.unpivot(columns, index="spot", value_name="key").drop_nulls("key").join(keys, on="key")
+        blind = each.join(unread, on=_OFFERED, nulls_equal=True).select("spot", *SNAPSHOT, "reason", "locator")
+        return cls(numbered, blind.sort(blind.columns).unique(["spot", *SNAPSHOT], keep="first", maintain_order=True))
 
 
-def _refuse_nothing(parsed: Parsed, adapter_name: str, *, where: str) -> None:
-    """Refuse a file of which nothing could be read, not even that it was looked at."""
-    rows = {table.name: len(frame) for table, frame in parsed.tables().items()}
-    rejects = rows.pop("REJECTS")
-    empty = (parsed.rejects["reason"] == "empty_snapshot").all()
-    if rejects and not empty and not any(rows.values()):
-        reasons = ", ".join(parsed.rejects["reason"].unique().sort())
-        raise InputDataError(
-            f"all {rejects} rows were rejected: {reasons}",
-            where=where,
-            expected=f"rows as read by the adapter {adapter_name!r}",
-            remedy="correct the rows, or name the adapter that reads the file; nothing was stored",
-        )
+def by_spot(looks: pl.LazyFrame, blind: pl.DataFrame) -> pl.LazyFrame:
+    """Return each look once for every spot of its source, with ``reads``: whether it could read what is in it."""
+    sighted = looks.select("source", spot=pl.lit(0, dtype=pl.Int64)).unique()
+    spots = pl.concat([sighted, blind.lazy().select("source", "spot").unique()])
+    marks = blind.lazy().select("spot", *SNAPSHOT, reads=pl.lit(False))
+    every = looks.join(spots, on="source").join(marks, on=["spot", *SNAPSHOT], how="left")
+    return every.with_columns(pl.col("reads").fill_null(True))
+
+
+def replaced(looks: pl.LazyFrame, blind: pl.DataFrame) -> pl.LazyFrame:
+    """Return ``source, capture, known_at, spot, gone``: when a later look replaced what each one showed.
+
+    Parameters
+    ----------
+    looks : LazyFrame
+        Complete SIGHTINGS with ``enters``, the moment from which each counts.
+    blind : DataFrame
+        Of `Spots`. A look replaces nothing in a spot to which it is blind.
+    """
+    ordered = by_spot(looks, blind).sort("source", "spot", "seen_at", "known_at", "capture")
+    enters = pl.when("reads").then("enters").otherwise(NEVER)
+    later = enters.shift(-1).reverse().cum_min().reverse().over("source", "spot").fill_null(NEVER)
+    # the same bytes may be known at one moment from several looks: the last look counts
+    return ordered.with_columns(gone=later).group_by(*SNAPSHOT, "spot").agg(pl.col("gone").max())
+
+
+def darkened(looks: pl.DataFrame, blind: pl.DataFrame) -> pl.DataFrame:
+    """Return the spots that the last look at their source could not read.
+
+    Parameters
+    ----------
+    looks : DataFrame
+        The SIGHTINGS of one moment, with ``enters``.
+    blind : DataFrame
+        Of `Spots`.
+
+    Returns
+    -------
+    DataFrame
+        ``source, spot``, ``capture, known_at, seen_at`` of that look, the ``reason`` and ``locator`` of its reject, and
+        ``read_at``, when a look could read it last; null: never.
+    """
+    ordered = (
+        by_spot(looks.lazy(), blind).filter(pl.col("spot") > 0).sort("source", "spot", "seen_at", "known_at", "capture")
+    )
+    last = ordered.group_by("source", "spot", maintain_order=True).agg(
+        pl.col("capture", "known_at", "seen_at", "reads").last(),
+        read_at=pl.col("seen_at").filter("reads").last(),
+    )
+    return last.filter(~pl.col("reads")).drop("reads").collect().join(blind, on=["spot", *SNAPSHOT])
+
+
+def showings(
+    asked: pl.DataFrame, spans: pl.DataFrame, said: pl.DataFrame, looks: pl.DataFrame, blind: pl.DataFrame
+) -> pl.DataFrame:
+    """Return the looks made while a price was quoted that tell whether it was still there.
+
+    Parameters
+    ----------
+    asked : DataFrame
+        ``k``, the number of a price, its ``source, quote, spot, price, currency``, since when it was ``shown``, and its
+        ``end``; null: it still stands.
+    spans : DataFrame
+        ``k, begin, end`` of each row that says it: between them nothing may have been on offer.
+    said : DataFrame
+        Every row: ``quote, source, capture, known_at, valid_from, valid_to``, and the price and currency ``told``.
+    looks : DataFrame
+        SIGHTINGS with ``enters``.
+    blind : DataFrame
+        Of `Spots`.
+
+    Returns
+    -------
+    DataFrame
+        ``k, enters, day, shows`` in order: a look that came with rows shows the price if one of them says it, and shows
+        another if only others are of the quote. A look that came without any, such as one of a source that tells changes,
+        shows whatever stands, if it could read it.
+    """
+    looks = looks.select(*SNAPSHOT, "enters", day=pl.col("seen_at").dt.date())
+    wanted = said.join(asked.select("quote").unique(), on="quote", how="semi").join(looks, on=SNAPSHOT)
+    open_ = pl.col("valid_to").is_null() | (pl.col("enters") < pl.col("valid_to"))
+    wanted = wanted.filter((pl.col("valid_from") <= pl.col("enters")) & open_)
+    shelf = asked.select("k", "quote", "price", "currency", "shown", "end").join(wanted, on="quote")
+    same = pl.col("told").eq_missing(pl.col("price")) & (pl.col("told_currency") == pl.col("currency"))
+    own = shelf.group_by("k", "shown", "end", "enters", "day").agg(shows=same.any())
+    silent = looks.join(said.select(SNAPSHOT).unique(), on=SNAPSHOT, how="anti")
+    standing = asked.select("k", "source", "spot", "shown").join(spans, on="k").join(silent, on="source")
+    standing = standing.filter(pl.col("begin") <= pl.col("enters")).join(blind, on=["spot", *SNAPSHOT], how="anti")
+    found = pl.concat([own, standing.select(*own.columns[:-1], shows=pl.lit(True))])
+    still = pl.col("end").is_null() | (pl.col("enters") < pl.col("end"))
+    after = found.filter((pl.col("enters") > pl.col("shown")) & still)
+    return after.select("k", "enters", "day", "shows").sort("k", "enters", "day", "shows")
+
+
+def shown_again(shown: pl.DataFrame, *, days: int) -> pl.DataFrame:
+    """Return ``k, second_day``: when a look showed a price on a later day for the last of `days` times.
+
+    Parameters
+    ----------
+    shown : DataFrame
+        ``k, enters, day, shows`` of `showings`, with ``since``, the day on which the source was seen with the price first;
+        null: not yet. A look that showed another price starts the count again, with the next look that shows this one.
+    days : int
+        Later days that are needed.
+    """
+    run = ["k", "run"]
+    runs = shown.with_columns(run=(~pl.col("shows")).cum_sum().over("k")).filter("shows")
+    since = pl.when(pl.col("run") == 0).then("since")
+    before = pl.max_horizontal(since, pl.col("day").cum_max().shift(1).over(run))
+    later = runs.with_columns(later=(pl.col("day") > before).fill_null(False))
+    counted = later.with_columns(count=pl.col("later").cum_sum().over(run)).filter("later", pl.col("count") == days)
+    return counted.group_by("k").agg(second_day=pl.col("enters").min())

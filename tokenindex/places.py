@@ -24,7 +24,8 @@ _SORTED: Final = 512
 """Fewer rows are sorted, which is as fast as putting them into buckets."""
 _BITS: Final = 10
 """Two to this power is the number of buckets."""
-_ENDS: Final = 256
+_ROWS: Final = 256
+"""About so many rows are looked at to choose the ends of the buckets."""
 _EXACT_FLOAT: Final = 2**53
 _INT64: Final = 2**63
 _LARGEST: Final = 2**62
@@ -101,18 +102,38 @@ def _one_by_one(rows: Stretches, groups: list[int], places: list[Place]) -> pl.D
     ends = np.cumsum(rows.sizes.to_numpy(), dtype=np.int64)
     starts = ends - rows.sizes.to_numpy()
     v, w = rows.v.to_numpy(), rows.w.to_numpy()
+    longest = max((int(ends[n] - starts[n]) for n in groups), default=0)
 
-    def found(n: int) -> tuple[Any, ...]:
-        return n, *_find(v[starts[n] : ends[n]], w[starts[n] : ends[n]], places)
+    def found(some: list[int]) -> list[tuple[Any, ...]]:
+        room = Room.of(longest)
+        return [(n, *_find(v[starts[n] : ends[n]], w[starts[n] : ends[n]], places, room)) for n in some]
 
-    with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
-        results = list(pool.map(found, groups))
+    # every thread takes one run of groups: more and smaller tasks wait for each other
+    threads = pl.thread_pool_size()
+    share = -(-len(groups) // threads) or 1
+    with ThreadPoolExecutor(threads) as pool:
+        parts = list(pool.map(found, [groups[k : k + share] for k in range(0, len(groups), share)]))
+    results = [each for part in parts for each in part]
     schema = _schema(places)
     columns = zip(*results, strict=True) if results else ((),) * len(schema)
     return pl.DataFrame(dict(zip(schema, columns, strict=True)), schema=schema)
 
 
-def _find(v: Ints, w: Ints, places: list[Place]) -> tuple[Any, ...]:
+@dataclass(frozen=True)
+class Room:
+    """Arrays that a thread writes over for each group: to make new ones costs more than to fill them."""
+
+    numbers: Ints
+    weights: Ints
+    flags: Ints
+
+    @classmethod
+    def of(cls, size: int) -> Room:
+        """Return room for groups of up to so many rows."""
+        return cls(np.empty(size, np.int64), np.empty(size, np.float64), np.empty(size, np.bool_))
+
+
+def _find(v: Ints, w: Ints, places: list[Place], room: Room) -> tuple[Any, ...]:
     """Return the weight of a group and its values at `places`; none without weight."""
     total = int(w.sum()) if int(w.max()) * len(w) < _INT64 else sum(w.tolist())
     if not total:
@@ -121,29 +142,54 @@ def _find(v: Ints, w: Ints, places: list[Place]) -> tuple[Any, ...]:
     if total >= _INT64:
         w = w.astype(object)  # slower, and never wraps
     narrowed = total < _EXACT_FLOAT
-    while narrowed and len(v) > _SORTED and int(v.min()) > -_LARGEST and int(v.max()) < _LARGEST:
-        inside, before = _bucket(v, w, needs)
-        narrowed = 2 * len(inside) <= len(v)  # where the ends were badly chosen, sorting is faster than going on
+    while narrowed and len(v) > _SORTED:
+        low, high = _ends(v)
+        if low <= -_LARGEST or high >= _LARGEST:
+            break
+        shift = max(0, (high - low).bit_length() - _BITS)
+        buckets, so_far = _bucketed(v, w, low, high, shift, room)
+        first, last = (int(n) for n in np.searchsorted(so_far, [needs[0], needs[-1]]))
+        inner = first > 0 and last < (high - low) >> shift
+        if inner and not shift:  # such a bucket has one value
+            return total, *(low + int(n) for n in np.searchsorted(so_far, needs))
+        inside = _within(buckets, first, last, room)
+        # where the ends were badly chosen, sorting is faster than going on
+        narrowed = (inner and first == last) or 2 * len(inside) <= len(v)
+        before = int(so_far[first - 1]) if first else 0
         v, w, needs = v[inside], w[inside], [need - before for need in needs]
     return total, *_sorted_at(v, w, needs)
 
 
-def _bucket(v: Ints, w: Ints, needs: list[int]) -> tuple[Ints, int]:
-    """Return which rows share the bucket of the values at `needs`, and the weight of the buckets below.
+def _ends(v: Ints) -> tuple[int, int]:
+    """Return a range in which most of some rows lie, and one number beyond at each end.
 
-    Buckets are ranges of equal width between the ends of a few rows; what lies beyond goes to the first or last. The
-    ends decide only how many rows are left to sort. Weights are summed in floats that hold whole numbers under 2**53.
+    The range decides only how many rows are left to sort.
     """
-    some = v[:: len(v) // _ENDS]
-    low, high = int(some.min()), int(some.max())
-    bucket = np.clip(v, low, high)
-    bucket -= low
-    bucket >>= max(0, (high - low).bit_length() - _BITS)
-    so_far = np.cumsum(np.bincount(bucket, w))
-    first, last = np.searchsorted(so_far, [needs[0], needs[-1]])
-    before = int(so_far[first - 1]) if first else 0
-    within = bucket == first if first == last else (bucket >= first) & (bucket <= last)
-    return np.flatnonzero(within), before
+    some = np.sort(v[:: len(v) // _ROWS])
+    beyond = len(some) // 16
+    return int(some[beyond]) - 1, int(some[-1 - beyond]) + 1
+
+
+def _bucketed(v: Ints, w: Ints, low: int, high: int, shift: int, room: Room) -> tuple[Ints, Ints]:
+    """Return the bucket of each row, and the weight up to each bucket.
+
+    Buckets are ranges of equal width from `low` to `high`; what lies beyond goes to the first or last. Weights are summed
+    in floats that hold whole numbers under 2**53.
+    """
+    buckets, weights = room.numbers[: len(v)], room.weights[: len(v)]
+    np.clip(v, low, high, out=buckets)
+    buckets -= low
+    buckets >>= shift
+    np.copyto(weights, w)
+    return buckets, np.cumsum(np.bincount(buckets, weights))
+
+
+def _within(buckets: Ints, first: int, last: int, room: Room) -> Ints:
+    """Return which rows are in some buckets."""
+    flags = room.flags[: len(buckets)]
+    if first == last:
+        return np.flatnonzero(np.equal(buckets, first, out=flags))
+    return np.flatnonzero((buckets >= first) & (buckets <= last))
 
 
 def _sorted_at(v: Ints, w: Ints, needs: list[int]) -> list[int]:

@@ -6,9 +6,10 @@ date is published once; what is found later is a restatement or a correction bes
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, Literal
 
 import polars as pl
@@ -19,7 +20,7 @@ from .determination import Determination, determine
 from .errors import DeterminationError, LedgerError
 from .exact import NANO, divide, rescale
 from .home import Home, Progress
-from .ledger import figures, person
+from .ledger import Ledger, figures, person
 from .methodology import Methodology
 from .records import Record, judgments_for, moment_text, record, table
 from .selection import Inputs
@@ -170,8 +171,8 @@ def introduce_key(home: Home, new: bytes, *, at: datetime, valid_to: datetime | 
         "valid_to": moment_text(valid_to) if valid_to else None,
         "retires": retired,
     }
-    home.files.create(f"keys/{key_id(public)}.pem", public.encode())
-    return _enter(home, "key", body, at=at, key=key if retired else new, named=key_id(public))
+    beside = {f"keys/{key_id(public)}.pem": public.encode()}
+    return _enter(home, "key", body, at=at, key=key if retired else new, named=key_id(public), beside=beside)
 
 
 def anchor(home: Home) -> str:
@@ -300,15 +301,14 @@ def _enter_before(
     held = made.document
     about = {"index": held["index"], "fixing_date": held["fixing_date"], "record": made.sha256}
     fixing = held["fixing"]
-    if fixing["rung"] > 1 and made.sha256 not in home.ledger().contingencies:
+    if fixing["rung"] > 1:
         body = {**about, "status": fixing["status"], "rung": fixing["rung"], "reason": fixing["reason"] or ""}
-        _enter(home, "contingency", body, at=at, key=key)
+        _entered(home, "contingency", body, at=at, key=key, known=lambda ledger: made.sha256 in ledger.contingencies)
     if held["without_judgment"] is None:
         return
     counting = judgments_for(found, day, inputs=inputs)
     for cells, row in zip(table(counting, JUDGMENTS)["rows"], counting.iter_rows(named=True), strict=True):
-        if (held["index"], row["capture"], row["locator"]) in home.ledger().judged:
-            continue
+        name = (held["index"], row["capture"], row["locator"])
         told = dict(zip(counting.columns, cells, strict=True))
         facts = ("capture", "locator", "decision", "reason", "decided_by", "approved_by")
         body = {
@@ -319,7 +319,7 @@ def _enter_before(
             "with": figures(fixing),
             "without": held["without_judgment"],
         }
-        _enter(home, "judgment", body, at=at, key=key)
+        _entered(home, "judgment", body, at=at, key=key, known=lambda ledger, name=name: name in ledger.judged)  # type: ignore[misc]
 
 
 def _weighed(
@@ -368,18 +368,48 @@ def fixing_figures(found: Determination, day: date) -> dict[str, Any]:
 
 
 def _enter(
-    home: Home, kind: str, body: dict[str, Any], *, at: datetime, key: bytes | None, named: str | None = None
+    home: Home,
+    kind: str,
+    body: dict[str, Any],
+    *,
+    at: datetime,
+    key: bytes | None,
+    named: str | None = None,
+    beside: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Entry:
-    """Add an entry to the ledger, signed if a key is on record, and return it."""
+    """Add an entry to the ledger, signed if a key is on record, and return it; files `beside` it are made with it."""
+    entry = _entered(home, kind, body, at=at, key=key, named=named, beside=beside)
+    if entry is None:
+        raise LedgerError("nothing was entered", where=str(home.files))
+    return entry
+
+
+def _entered(
+    home: Home,
+    kind: str,
+    body: dict[str, Any],
+    *,
+    at: datetime,
+    key: bytes | None,
+    named: str | None = None,
+    beside: Mapping[str, bytes] = MappingProxyType({}),
+    known: Callable[[Ledger], bool] = lambda _: False,
+) -> Entry | None:
+    """Add an entry unless it is `known` already: somebody else may have been first."""
     at = in_utc(at)
 
-    def fields(_: Sequence[Entry]) -> dict[str, Any]:
-        made = {"at": moment_text(at), "kind": kind, "body": body, "key": home.ledger().signer or named}
-        home.ledger().refuse(made, where=str(home.files))
+    def fields(_: Sequence[Entry]) -> dict[str, Any] | None:
+        ledger = home.ledger()
+        if known(ledger):
+            return None
+        made = {"at": moment_text(at), "kind": kind, "body": body, "key": ledger.signer or named}
+        ledger.refuse(made, where=str(home.files))
         return made
 
     def seal(entry: Entry) -> None:
-        signer = home.ledger().signer or named
+        for name, content in beside.items():
+            home.files.create(name, content)
+        signer = entry.fields["key"]
         if signer is None:
             return
         if key is None:
@@ -388,7 +418,4 @@ def _enter(
             raise LedgerError(f"this is the key {key_id(public_of(key))}", expected=f"the key {signer}")
         home.files.create(f"signatures/{entry.sha256}.sig", sign(key, entry.content))
 
-    entry = home.ledger_chain.append(fields, seal=seal)
-    if entry is None:
-        raise LedgerError("nothing was entered", where=str(home.files))
-    return entry
+    return home.ledger_chain.append(fields, seal=seal)

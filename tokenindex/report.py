@@ -99,10 +99,16 @@ def input_text(found: InputReport, m: Methodology) -> str:
         f"sources     {len(found.sources)} allowed, {len(late)} not looked at within {m.inputs.max_days_unseen} days"
     )
     lines.append(f"unmapped    {found.unmapped / whole:.1%} of {found.tokens:,} known tokens")
+    gone = found.unread["expired"].sum()
+    lines.append(
+        f"unread      {len(found.unread)} prices in force that the last look at their source could not read"
+        + (f", {gone} of them for more than {m.inputs.max_days_unseen} days" if gone else "")
+    )
     counts = ", ".join(f"{n} {reason}" for reason, n in reasons(found.notes, "reason"))
     lines.append(f"noted       {counts or 'nothing'}")
     parts = ["\n".join(lines)]
     parts += [_held_text(row, m, whole) for row in enters.iter_rows(named=True)]
+    parts += unread_text(found.unread)
     notes = found.notes.filter(pl.col("concerns") & (pl.col("reason") != "frozen"))
     if len(notes):
         parts.append(columns(_NOTED, [_note_row(row) for row in notes.head(12).iter_rows(named=True)]))
@@ -202,6 +208,23 @@ def moved_text(found: Determination, dates: list[date]) -> tuple[str, Any]:
     return head + body, moved
 
 
+def unread_text(unread: pl.DataFrame, *, shown: int = 12) -> list[str]:
+    """Return one paragraph on the prices that the last look at their source could not read; empty without any."""
+    names = ("unread", "constituent", "component", "source", "price", "last read", "not read", "at")
+    rows = [
+        [
+            r["reason"] + (", expired" if r["expired"] else ""),
+            *(r[key] for key in ("constituent", "component", "source")),
+            f"{r['price']:f}".rstrip("0").rstrip(".") + f" {r['currency']} {r['unit']}",
+            *(f"{r[key]:%Y-%m-%d}" for key in ("read_at", "seen_at")),
+            r["locator"],
+        ]
+        for r in unread.head(shown).iter_rows(named=True)
+    ]
+    more = f"\nand {len(unread) - shown} more" if len(unread) > shown else ""
+    return [columns(names, rows) + more] if rows else []
+
+
 def succession_text(found: pl.DataFrame) -> list[str]:
     """Return one paragraph on the constituents that were withdrawn and whose successor has volume; empty without any."""
     lines = [
@@ -243,11 +266,3 @@ def _observations_of(found: Determination, options: argparse.Namespace) -> list[
         columns(shown, rows),
         columns(facts, [["" if r[k] is None else str(r[k]) for k in facts] for r in elementary.iter_rows(named=True)]),
     ]
-
-
-def words(found: Any) -> str:
-    if isinstance(found, list):
-        return ", ".join(repr(x) if x == "" else str(x) for x in found) or "(none)"
-    if isinstance(found, dict):
-        return ", ".join(f"{k} {v}" for k, v in found.items()) or "(none)"
-    return str(found)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Any, Final, TypeVar
 
@@ -20,13 +20,13 @@ import polars as pl
 
 from .errors import InputDataError
 from .exact import ROWS_MAX, divide_columns
-from .methodology import Allowed, Methodology, Volumes
+from .looks import NEVER, SNAPSHOT, Spots, by_spot, replaced
+from .methodology import Allowed, Methodology
 from .periods import Calendar
-from .tables import JUDGMENTS, OBSERVATIONS, OFFER_KEY, QUOTE_KEY, RATES, REGISTRY, SIGHTINGS, VOLUMES
+from .tables import JUDGMENTS, OBSERVATIONS, OFFER_KEY, QUOTE_KEY, RATES, REGISTRY, SIGHTINGS, UNREAD, VOLUMES
 
 SELLER = ("source", "provider", "model")
 _SLIM = (*SELLER, "capture", "currency")
-SNAPSHOT = ("source", "capture", "known_at")  # the same bytes may be seen again later
 SCREENED = (
     "source",
     "component",
@@ -44,7 +44,6 @@ SCREENED = (
     "date_kind",
 )
 """The columns of an observation that the stages look at; the others stay in `Inputs.quotes` under the same ``row``."""
-_NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 _KEPT: Final = 8
 """Results that inputs keep for other indices of the same rules."""
 T = TypeVar("T")
@@ -60,6 +59,7 @@ class Inputs:
     observations: pl.DataFrame = field(default_factory=OBSERVATIONS.empty)
     volumes: pl.DataFrame = field(default_factory=VOLUMES.empty)
     sightings: pl.DataFrame = field(default_factory=SIGHTINGS.empty)
+    unread: pl.DataFrame = field(default_factory=UNREAD.empty)
     rates: pl.DataFrame = field(default_factory=RATES.empty)
     judgments: pl.DataFrame = field(default_factory=JUDGMENTS.empty)
     registry: pl.DataFrame = field(default_factory=REGISTRY.empty)
@@ -88,7 +88,7 @@ class Inputs:
 
     @cached_property
     def quotes(self) -> pl.DataFrame:
-        """The observations in canonical order with the numbers of their quote and of their offer.
+        """The observations in canonical order with the numbers of their quote, of their offer and of its blind spot.
 
         An offer is what its quotes for several prompt lengths and hours make together.
         """
@@ -101,7 +101,17 @@ class Inputs:
         rows = rows.with_columns(pl.when(whole).then(a).otherwise(b).alias(name) for name, (a, b) in turn.items())
         ordered = rows.sort(*QUOTE_KEY, *turn, "price", "capture", "locator", nulls_last=True).drop(*turn, "whole")
         numbers = {"quote": pl.struct(QUOTE_KEY).rle_id(), "offer": pl.struct(OFFER_KEY).rle_id()}
-        return ordered.with_columns(**numbers).with_row_index("row")
+        numbered = ordered.with_columns(**numbers, spot=pl.lit(0, dtype=pl.Int64)).with_row_index("row")
+        if self.spots.offers.is_empty():
+            return numbered
+        offers = numbered.unique("offer", keep="first", maintain_order=True).drop("spot")
+        spots = offers.join(self.spots.offers, on=[*SELLER, "component"], how="left", maintain_order="left")["spot"]
+        return numbered.with_columns(spot=pl.lit(spots.fill_null(0)).gather(pl.col("offer")))
+
+    @cached_property
+    def spots(self) -> Spots:
+        """The offers that some look could not read."""
+        return Spots.of(self.observations, self.unread)
 
     @cached_property
     def usage(self) -> pl.DataFrame:
@@ -213,7 +223,7 @@ class Grid:
     def from_moment(self, moments: pl.Expr) -> pl.Expr:
         """Return the first position whose cut-off is not before each moment; null moments give the end."""
         ordered = pl.lit(self.frame["cut_off"])
-        return ordered.search_sorted(moments.fill_null(_NEVER), side="left").cast(pl.Int64)
+        return ordered.search_sorted(moments.fill_null(NEVER), side="left").cast(pl.Int64)
 
     def from_date(self, days: pl.Expr) -> pl.Expr:
         """Return the first position on or after each date."""
@@ -284,21 +294,23 @@ def select(inputs: Inputs, allowed: Allowed, currency: str, grid: Grid) -> pl.Da
     -------
     DataFrame
         The columns `SCREENED`, ``offer, row, i0, i1``, the registry's ``constituent, place, vendor, kind, host``,
-        ``source_tier, withdrawn``, ``unseen`` and ``rate`` (nano index currency per unit of the price's currency).
+        ``source_tier, withdrawn, unseen, unread`` and ``rate`` (nano index currency per unit of the price's currency).
     """
     tiers = [{"source": p.source, "host": h, "source_tier": p.tier} for p in allowed.prices for h in p.hosts]
     schema = {"source": pl.String, "host": pl.String, "source_tier": pl.Int64}
     rows = _in_force(inputs, grid)
     rows = split(rows, _mapping(inputs, grid), on=SELLER).collect(engine="in-memory").lazy()
-    mapped = split(rows.drop_nulls("constituent"), _withdrawals(inputs, grid), on=SNAPSHOT)
+    mapped = split(rows.drop_nulls("constituent"), _withdrawals(inputs, grid), on=[*SNAPSHOT, "spot"])
     mapped = split(mapped, _unseen(inputs, allowed, grid), on=["source"])
+    mapped = _unread(mapped, inputs, allowed, grid)
     mapped = split(mapped, _rates(inputs, allowed, currency, grid), on=["currency"])
     mapped = mapped.join(pl.LazyFrame(tiers, schema=schema), on=["source", "host"], how="left")
     unmapped = rows.filter(pl.col("constituent").is_null())  # excluded whatever the other facts say
-    facts = pl.concat([mapped, unmapped], how="diagonal").drop("known_at", *_SLIM).collect(engine="in-memory")
+    facts = pl.concat([mapped, unmapped], how="diagonal").drop("known_at", "spot", *_SLIM).collect(engine="in-memory")
     observed = inputs.quotes.select(*SCREENED, "offer")[facts["row"]]
     gone = pl.col("price").is_null() | pl.col("ended") | pl.col("withdrawn").fill_null(False)
-    return observed.hstack(facts).with_columns(withdrawn=gone, unseen=pl.col("unseen").fill_null(True))
+    unknown = {"unseen": pl.col("unseen").fill_null(True), "unread": pl.col("unread").fill_null(False)}
+    return observed.hstack(facts).with_columns(withdrawn=gone, **unknown)
 
 
 def _in_force(inputs: Inputs, grid: Grid) -> pl.LazyFrame:
@@ -313,20 +325,20 @@ def _in_force(inputs: Inputs, grid: Grid) -> pl.LazyFrame:
     until = spells.with_columns(i1=pl.min_horizontal("i1", "end"), ended=pl.lit(False))
     beyond = spells.with_columns(i0=pl.max_horizontal("i0", "end"), ended=pl.lit(True))
     whole = pl.concat([until, beyond]).filter(pl.col("i0") < pl.col("i1"))
-    return whole.select("row", "known_at", *_SLIM, "i0", "i1", "ended")
+    return whole.select("row", "known_at", "spot", *_SLIM, "i0", "i1", "ended")
 
 
 def _withdrawals(inputs: Inputs, grid: Grid) -> pl.LazyFrame:
-    """Return, for each complete snapshot, the positions from which a later one replaces it."""
-    seen = visible(inputs.sightings.filter("complete"), grid=grid).sort("source", "seen_at", "known_at", "capture")
-    when = pl.col("seen_at") if grid.known_at else pl.max_horizontal("seen_at", "known_at")
-    replaced = when.shift(-1).reverse().cum_min().reverse().over("source")
-    # the same bytes may be known at one moment from several looks: the last look counts
-    looks = seen.with_columns(when=replaced.fill_null(_NEVER)).group_by(SNAPSHOT).agg(pl.col("when").max())
-    gone = looks.select(
-        *SNAPSHOT, i0=grid.from_moment(pl.col("when")), i1=pl.lit(grid.size, dtype=pl.Int64), withdrawn=pl.lit(True)
-    )
-    return tile(gone, on=SNAPSHOT, start=0, end=grid.size)
+    """Return, for each complete snapshot and spot, the positions from which a later one replaces it."""
+    seen = visible(inputs.sightings.filter("complete"), grid=grid).with_columns(enters=_enters(grid))
+    spells = {"i0": grid.from_moment(pl.col("gone")), "i1": pl.lit(grid.size, dtype=pl.Int64)}
+    gone = replaced(seen, inputs.spots.blind).select(*SNAPSHOT, "spot", **spells, withdrawn=pl.lit(True))
+    return tile(gone, on=[*SNAPSHOT, "spot"], start=0, end=grid.size)
+
+
+def _enters(grid: Grid) -> pl.Expr:
+    """Return the moment from which a look counts."""
+    return pl.col("seen_at") if grid.known_at else pl.max_horizontal("seen_at", "known_at")
 
 
 def _mapping(inputs: Inputs, grid: Grid) -> pl.LazyFrame:
@@ -336,13 +348,31 @@ def _mapping(inputs: Inputs, grid: Grid) -> pl.LazyFrame:
 
 def _unseen(inputs: Inputs, allowed: Allowed, grid: Grid) -> pl.LazyFrame:
     """Return the spells over which each source was looked at within the allowed number of days."""
-    beyond = timedelta(days=allowed.max_days_unseen + 1)
-    enters = pl.col("seen_at") if grid.known_at else pl.max_horizontal("seen_at", "known_at")
-    fresh = visible(inputs.sightings, grid=grid).select(
-        "source", i0=grid.from_moment(enters), i1=grid.from_date(pl.col("seen_at").dt.date() + beyond)
-    )
-    merged = union(fresh, on=["source"]).with_columns(unseen=pl.lit(False))
+    merged = union(_fresh(inputs, allowed, grid), on=["source"]).with_columns(unseen=pl.lit(False))
     return tile(merged, on=["source"], start=0, end=grid.size)
+
+
+def _fresh(inputs: Inputs, allowed: Allowed, grid: Grid) -> pl.LazyFrame:
+    """Return the spell after each look over which it counts as recent."""
+    beyond = timedelta(days=allowed.max_days_unseen + 1)
+    spell = {"i0": grid.from_moment(_enters(grid)), "i1": grid.from_date(pl.col("seen_at").dt.date() + beyond)}
+    return visible(inputs.sightings, grid=grid).select(*SNAPSHOT, **spell)
+
+
+def _unread(rows: pl.LazyFrame, inputs: Inputs, allowed: Allowed, grid: Grid) -> pl.LazyFrame:
+    """Return the rows, cut where ``unread`` changes: no recent look could read what they quote, nor was it theirs."""
+    blind = inputs.spots.blind
+    if blind.is_empty():
+        return rows.with_columns(unread=pl.lit(False))
+    looks = by_spot(_fresh(inputs, allowed, grid), blind).filter(pl.col("spot") > 0)
+    for name, recent, on in (
+        ("read", looks.filter("reads"), ["source", "spot"]),
+        ("own", looks.filter(~pl.col("reads")), [*SNAPSHOT, "spot"]),
+    ):
+        spells = union(recent, on=on).with_columns(pl.lit(True).alias(name))
+        rows = split(rows, tile(spells, on=on, start=0, end=grid.size), on=on)
+    neither = (pl.col("spot") > 0) & pl.col("read").is_null() & pl.col("own").is_null()
+    return rows.with_columns(unread=neither).drop("read", "own")
 
 
 def _rates(inputs: Inputs, allowed: Allowed, currency: str, grid: Grid) -> pl.LazyFrame:
@@ -382,67 +412,3 @@ def _legs(rates: pl.LazyFrame, grid: Grid) -> pl.LazyFrame:
     midnight = pl.col("rate_date").cast(pl.Datetime("us", "UTC"))
     own = ordered.with_columns(quote="base", known_at=midnight, nano=pl.lit(10**9, dtype=pl.Int64)).unique()
     return pl.concat([ordered, own])
-
-
-def select_volumes(inputs: Inputs, rule: Volumes, grid: Grid) -> pl.DataFrame:
-    """Return the complete volumes of the allowed sources as spells of the dates whose window they belong to.
-
-    Returns
-    -------
-    DataFrame
-        ``place`` (null where unmapped), ``period_start, period_end, tokens, i0, i1`` and ``counted``: the tokens are
-        of an allowed class of service.
-    """
-    sources = list(rule.sources)
-    again = pl.col("contained_in").is_in(sources).fill_null(False)
-    rows = visible(inputs.usage, grid=grid).filter(
-        pl.col("source").is_in(sources) & pl.col("component").is_in(list(rule.components)) & ~again
-    )
-    if grid.known_at is None:
-        rows = entered(rows, seen=pl.col("known_at"), of="series", grid=grid)
-    else:
-        last = (pl.col("series") != pl.col("series").shift(-1)).fill_null(True)
-        rows = rows.filter(last).with_columns(i0=pl.lit(0, dtype=pl.Int64), i1=pl.lit(grid.size, dtype=pl.Int64))
-    first = grid.from_date(pl.col("period_end") + timedelta(days=rule.lag_days))
-    after = grid.from_date(pl.col("period_start") + timedelta(days=rule.lag_days + rule.window_days))
-    complete = rows.filter(~pl.col("partial")).collect(engine="in-memory")
-    spells = (
-        _counted_once(complete, grid)
-        .lazy()
-        .select(
-            "place",
-            "period_start",
-            "period_end",
-            "tokens",
-            i0=pl.max_horizontal(first, "i0"),
-            i1=pl.min_horizontal(after, "i1"),
-            counted=pl.col("service_tier").is_in(list(rule.service_tiers)),
-        )
-    )
-    return spells.filter(pl.col("i0") < pl.col("i1")).collect(engine="in-memory")
-
-
-def _counted_once(rows: pl.DataFrame, grid: Grid) -> pl.DataFrame:
-    """Return volumes cut where a finer period of the same seller, which overlaps theirs, is in force.
-
-    Of two periods that overlap the shorter one counts, of two as long the one that starts first.
-    """
-    length = pl.col("period_end") - pl.col("period_start")
-    long = rows.filter(length > timedelta(0))
-    if long.is_empty():
-        return rows
-    key = [*SELLER, "component", "service_tier"]
-    facts = [*key, "period_start", "period_end", "i0", "i1"]
-    finer = rows.select(facts).rename({name: f"{name}_finer" for name in facts})
-    length_finer = pl.col("period_end_finer") - pl.col("period_start_finer")
-    pairs = long.select("row", *facts[:-2]).join_where(
-        finer,
-        *(pl.col(name) == pl.col(f"{name}_finer") for name in key),
-        pl.col("period_start_finer") <= pl.col("period_end"),
-        pl.col("period_end_finer") >= pl.col("period_start"),
-    )
-    earlier = (length_finer == length) & (pl.col("period_start_finer") < pl.col("period_start"))
-    taken = pairs.lazy().filter((length_finer < length) | earlier).select("row", i0="i0_finer", i1="i1_finer")
-    spells = union(taken, on=["row"]).with_columns(taken=pl.lit(True))
-    cut = split(rows.lazy(), tile(spells, on=["row"], start=0, end=grid.size), on=["row"])
-    return cut.filter(pl.col("taken").is_null()).drop("taken").collect(engine="in-memory")

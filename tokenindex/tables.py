@@ -277,7 +277,26 @@ SIGHTINGS: Final = Table(
     (
         Column("source", pl.String, "the source that was looked at", "adapter"),
         Column("seen_at", UTC, "when it was looked at", "adapter"),
-        Column("complete", pl.Boolean, "everything it offers was read: what is missing was withdrawn", "adapter"),
+        Column(
+            "complete",
+            pl.Boolean,
+            "all it offers was looked at: what is missing was withdrawn, unless UNREAD names it",
+            "adapter",
+        ),
+        *_provenance("adapter"),
+    ),
+)
+
+UNREAD: Final = Table(
+    "UNREAD",
+    (
+        Column("source", pl.String, "the source that was looked at; capture and known_at name the look", "adapter"),
+        Column("provider", pl.String, "whose prices could not be read; null: anybody's", "adapter", nullable=True),
+        Column("model", pl.String, "prices of which model; null: of any", "adapter", nullable=True),
+        Column(
+            "component", pl.String, "prices of what; null: of anything", "adapter", nullable=True, allowed=COMPONENTS
+        ),
+        Column("reason", pl.String, "reason code of the reject", "adapter"),
         *_provenance("adapter"),
     ),
 )
@@ -529,6 +548,7 @@ TABLES: Final = (
     OBSERVATIONS,
     VOLUMES,
     SIGHTINGS,
+    UNREAD,
     RATES,
     REJECTS,
     REGISTRY,

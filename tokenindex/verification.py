@@ -154,7 +154,7 @@ def merge(parsed: list[Parsed], registry: pl.DataFrame) -> Inputs:
     """Return the input tables of several captures together."""
     if not parsed:
         return Inputs(registry=registry)
-    names = ("observations", "volumes", "sightings", "rates", "judgments")
+    names = ("observations", "volumes", "sightings", "unread", "rates", "judgments")
     return Inputs(**{n: pl.concat([getattr(p, n) for p in parsed]) for n in names}, registry=registry)
 
 

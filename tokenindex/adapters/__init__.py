@@ -2,7 +2,8 @@
 
 *Reads* bytes and the facts of their capture. *Writes* observations, volumes, sightings, rates and rejects, each row
 with its capture digest and locator. *Never* touches disk, network or clock; never converts a unit or a currency; never
-drops a row in silence: what is not an observation is a reject with a reason.
+drops a row in silence: what is not an observation is a reject with a reason, and what a reject may have said of a price
+is a row of UNREAD.
 
 Ours are named in `OURS`; another package adds its own through the entry-point group ``tokenindex.adapters``.
 """
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from ..errors import AdapterError
-from ..tables import JUDGMENTS, OBSERVATIONS, RATES, REJECTS, SIGHTINGS, VOLUMES, Table
+from ..tables import JUDGMENTS, OBSERVATIONS, RATES, REJECTS, SIGHTINGS, UNREAD, VOLUMES, Table
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -60,8 +61,6 @@ OURS: Final = {
     "judgments": "own:JUDGMENTS",
 }
 """The adapters that come with tokenindex, as module and attribute."""
-CONTEXT_MAX: Final = 10**12
-"""Longest prompt length that a bracket may name, in tokens."""
 
 
 @dataclass(frozen=True)
@@ -111,16 +110,18 @@ class Parsed:
     observations: pl.DataFrame = field(default_factory=OBSERVATIONS.empty)
     volumes: pl.DataFrame = field(default_factory=VOLUMES.empty)
     sightings: pl.DataFrame = field(default_factory=SIGHTINGS.empty)
+    unread: pl.DataFrame = field(default_factory=UNREAD.empty)
     rates: pl.DataFrame = field(default_factory=RATES.empty)
     judgments: pl.DataFrame = field(default_factory=JUDGMENTS.empty)
     rejects: pl.DataFrame = field(default_factory=REJECTS.empty)
 
     def tables(self) -> dict[Table, pl.DataFrame]:
-        """Return the six tables with their definitions."""
+        """Return the tables with their definitions."""
         return {
             OBSERVATIONS: self.observations,
             VOLUMES: self.volumes,
             SIGHTINGS: self.sightings,
+            UNREAD: self.unread,
             RATES: self.rates,
             JUDGMENTS: self.judgments,
             REJECTS: self.rejects,

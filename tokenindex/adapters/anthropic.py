@@ -12,6 +12,7 @@ service tier that was not grouped by is the standard one; `priority_on_demand` a
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 from . import Adapter, Capture, Parsed
@@ -29,8 +30,8 @@ from .fields import (
     tier_of,
     word,
 )
-from .reports import Bucket, buckets, identity, read_results
-from .usage import Tally, Usage
+from .reports import Bucket, identity, report
+from .usage import Usage
 
 _PROVIDER: Final = "anthropic"
 _TOKENS: Final = {
@@ -42,6 +43,8 @@ _CREATION: Final = {"ephemeral_5m_input_tokens": "cache_write", "ephemeral_1h_in
 _TOKEN_TYPES: Final = {**_TOKENS, **{f"cache_creation.{name}": component for name, component in _CREATION.items()}}
 _SPEEDS: Final = {None: None, "standard": None, "fast": "fast"}
 
+_report: Final = partial(report, start="starting_at", end="ending_at", moment_of=moment)
+
 
 def parse_usage(content: bytes, capture: Capture) -> Parsed:
     """Return the tokens a model, component, service tier and UTC day.
@@ -51,10 +54,7 @@ def parse_usage(content: bytes, capture: Capture) -> Parsed:
     InputDataError
         If the bytes are not the JSON of a page. So does the other.
     """
-    tally = Tally(capture, scope="own")
-    found = buckets(tally, content, start="starting_at", end="ending_at", moment_of=moment)
-    read_results(tally, found, _usage)
-    return tally.parsed()
+    return _report(content, capture, read=_usage)
 
 
 def _usage(bucket: Bucket, result: dict[str, Any], locator: str) -> Usage:
@@ -92,10 +92,7 @@ def _tier(result: dict[str, Any]) -> str:
 
 def parse_costs(content: bytes, capture: Capture) -> Parsed:
     """Return the spend a model, component, service tier and UTC day, without tokens."""
-    tally = Tally(capture, scope="own")
-    found = buckets(tally, content, start="starting_at", end="ending_at", moment_of=moment)
-    read_results(tally, found, _cost)
-    return tally.parsed()
+    return _report(content, capture, read=_cost)
 
 
 def _cost(bucket: Bucket, result: dict[str, Any], locator: str) -> Usage:
@@ -119,5 +116,5 @@ def _cost(bucket: Bucket, result: dict[str, Any], locator: str) -> Usage:
     )
 
 
-USAGE: Final = Adapter("anthropic-usage", "2", parse_usage, ("VOLUMES",))
-COSTS: Final = Adapter("anthropic-costs", "2", parse_costs, ("VOLUMES",))
+USAGE: Final = Adapter("anthropic-usage", "3", parse_usage, ("VOLUMES",))
+COSTS: Final = Adapter("anthropic-costs", "3", parse_costs, ("VOLUMES",))

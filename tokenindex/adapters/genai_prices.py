@@ -79,14 +79,17 @@ def parse(content: bytes, capture: Capture) -> Parsed:
     for number, provider in enumerate(load_json(content, capture, expected=list)):
         models = provider.get("models") if isinstance(provider, dict) else None
         if not isinstance(models, list) or not _is_name(provider.get("id")):
-            rows.reject("no_provider", provider, locator=pointer(number))
+            name = provider.get("id") if isinstance(provider, dict) else None
+            rows.reject("no_provider", provider, locator=pointer(number), provider=name)
             continue
         for position, model in enumerate(models):
             at = pointer(number, "models", position)
             if isinstance(model, dict) and _is_name(model.get("id")):
-                _model(rows, model, at=at, provider=provider["id"], model=model["id"])
+                seller = {"provider": provider["id"], "model": model["id"]}
+                with rows.about(**seller):
+                    _model(rows, model, at=at, **seller)
             else:
-                rows.reject("no_model", model, locator=at)
+                rows.reject("no_model", model, locator=at, provider=provider["id"])
     return rows.parsed()
 
 
@@ -174,7 +177,7 @@ def _periods(rows: Rows, entries: list[_Entry], **fields: str) -> None:
     for position in range(len(entries) - 1, -1, -1):
         entry = entries[position]
         if until == UNKNOWN_START or (until and entry.start and entry.start >= until):
-            rows.reject("superseded_entry", entry.locator, locator=entry.locator)
+            rows.reject("superseded_entry", entry.locator, locator=entry.locator, hides=False)
             continue
         since = {"valid_from": seen, "date_kind": "first_seen"}
         if entry.start:
@@ -203,7 +206,7 @@ def _quotes(rows: Rows, entry: _Entry) -> Iterator[tuple[str, Quote]]:
                 if isinstance(tier, dict):
                     yield component, Quote(tier.get("price"), place, tier.get("start"))
                 else:
-                    rows.reject("not_an_object", tier, locator=place)
+                    rows.reject("not_an_object", tier, locator=place, component=component)
 
 
 def from_package() -> bytes:
@@ -263,4 +266,4 @@ def _carried_price(price: Any) -> Any:
     return {"base": str(price.base), "tiers": tiers}
 
 
-ADAPTER: Final = Adapter("genai-prices", "2", parse, ("OBSERVATIONS", "SIGHTINGS"))
+ADAPTER: Final = Adapter("genai-prices", "3", parse, ("OBSERVATIONS", "SIGHTINGS"))

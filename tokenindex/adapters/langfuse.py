@@ -72,11 +72,12 @@ def parse(content: bytes, capture: Capture) -> Parsed:
         fields = model if isinstance(model, dict) else {}
         name, provider = fields.get("modelName"), _seller(fields.get("matchPattern"))
         if not isinstance(name, str) or not name:
-            rows.reject("no_model", name, locator=pointer(number))
+            rows.reject("no_model", name, locator=pointer(number), provider=provider)
         elif provider is None:
-            rows.reject("no_provider", fields.get("matchPattern"), locator=pointer(number, "matchPattern"))
+            rows.reject("no_provider", fields.get("matchPattern"), locator=pointer(number, "matchPattern"), model=name)
         else:
-            _model(rows, fields, at=pointer(number), provider=provider, model=name)
+            with rows.about(provider=provider, model=name):
+                _model(rows, fields, at=pointer(number), provider=provider, model=name)
     return rows.parsed()
 
 
@@ -121,7 +122,7 @@ def _brackets(rows: Rows, tiers: list[Any], at: str) -> list[tuple[str, int, dic
     reached: int | None = None
     for _, place, start, tier in sorted(conditional, key=lambda one: one[0]):
         if reached is not None and start >= reached:
-            rows.reject("superseded_entry", tier.get("name"), locator=place)
+            rows.reject("superseded_entry", tier.get("name"), locator=place, hides=False)
         else:
             found.append((place, start, tier))
             reached = start
@@ -154,7 +155,7 @@ def _quotes(rows: Rows, prices: object, at: str, start: int, end: int | None) ->
             rows.reject("no_component", found, locator=place)
         elif key not in _NO_TOKEN_PRICE:
             rows.reject("unknown_field", key, locator=place)
-    return unrepeated(rows, offers, by="field")
+    return unrepeated(rows, offers, by="field", of=lambda component: {"component": component})
 
 
-ADAPTER: Final = Adapter("langfuse", "2", parse, ("OBSERVATIONS", "SIGHTINGS"))
+ADAPTER: Final = Adapter("langfuse", "3", parse, ("OBSERVATIONS", "SIGHTINGS"))

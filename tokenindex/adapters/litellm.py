@@ -67,13 +67,14 @@ def parse(content: bytes, capture: Capture) -> Parsed:
     rows = Rows(capture, currency="USD", unit="per_token")
     for model, fields in load_json(content, capture, expected=dict).items():
         if model == "sample_spec":
-            rows.reject("documentation_row", model, locator=pointer(model))
+            rows.reject("documentation_row", model, locator=pointer(model), hides=False)
         elif not isinstance(fields, dict):
-            rows.reject("not_an_object", fields, locator=pointer(model))
+            rows.reject("not_an_object", fields, locator=pointer(model), model=model)
         elif not isinstance(provider := fields.get("litellm_provider"), str) or not provider:
-            rows.reject("no_provider", provider, locator=pointer(model))
+            rows.reject("no_provider", provider, locator=pointer(model), model=model)
         else:
-            _Entry(rows, provider, model, fields).read()
+            with rows.about(provider=provider, model=model):
+                _Entry(rows, provider, model, fields).read()
     return rows.parsed()
 
 
@@ -105,12 +106,12 @@ class _Entry:
                 continue
             slot = None if long else _slot(key)
             if slot is None:
-                reason = "not_money" if re.search("_dbu?_cost_", key[:_FIELD_MAX]) else "unknown_field"
-                self.rows.reject(reason, key, locator=locator)
+                money = not re.search("_dbu?_cost_", key[:_FIELD_MAX])
+                self.rows.reject("unknown_field" if money else "not_money", key, locator=locator, hides=money)
             elif slot in read:
                 same = read[slot].found == found
                 reason = "repeats_another_field" if same else "contradicts_another_field"
-                self.rows.reject(reason, found, locator=locator)
+                self.rows.reject(reason, found, locator=locator, hides=not same, component=slot[0])
             else:
                 read[slot] = Quote(found, locator, slot[2])
         return list(read.items())
@@ -166,4 +167,4 @@ def _slot(key: str) -> _Slot | None:
     return component + ("_1h" if match["hour"] else ""), _TIERS[match["tier"]], start
 
 
-ADAPTER: Final = Adapter("litellm", "2", parse, ("OBSERVATIONS", "SIGHTINGS"))
+ADAPTER: Final = Adapter("litellm", "3", parse, ("OBSERVATIONS", "SIGHTINGS"))

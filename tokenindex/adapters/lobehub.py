@@ -94,17 +94,18 @@ def parse(content: bytes, capture: Capture) -> Parsed:
     offers: list[tuple[_Slot, Quote]] = []
     for at, provider, model in _models(content, capture):
         name, pricing = (model.get("id"), model.get("pricing")) if isinstance(model, dict) else (None, None)
-        if not isinstance(name, str) or not name:
-            rows.reject("no_model", name, locator=at)
-        elif not isinstance(provider, str) or not provider:
-            rows.reject("no_provider", provider, locator=at)
-        elif not isinstance(pricing, dict):
-            rows.reject("no_pricing", pricing, locator=at + "/pricing")
-        elif not isinstance(currency := pricing.get("currency", "USD"), str) or currency not in _CURRENCIES:
-            rows.reject("unknown_currency", currency, locator=at + "/pricing/currency")
-        else:
-            found = _pricing(rows, pricing, at + "/pricing")
-            offers += [((provider, name, currency, component), quote) for component, quote in found]
+        with rows.about(provider=provider, model=name):
+            if not isinstance(name, str) or not name:
+                rows.reject("no_model", name, locator=at)
+            elif not isinstance(provider, str) or not provider:
+                rows.reject("no_provider", provider, locator=at)
+            elif not isinstance(pricing, dict):
+                rows.reject("no_pricing", pricing, locator=at + "/pricing")
+            elif not isinstance(currency := pricing.get("currency", "USD"), str) or currency not in _CURRENCIES:
+                rows.reject("unknown_currency", currency, locator=at + "/pricing/currency")
+            else:
+                found = _pricing(rows, pricing, at + "/pricing")
+                offers += [((provider, name, currency, component), quote) for component, quote in found]
     _add(rows, offers)
     return rows.parsed()
 
@@ -126,7 +127,11 @@ def _models(content: bytes, capture: Capture) -> Iterator[tuple[str, object, obj
 def _add(rows: Rows, offers: list[tuple[_Slot, Quote]]) -> None:
     """Add the offers of all models; of models that stand twice the prices are twins."""
     keyed = [((*slot, quote.context_from, quote.context_to), quote) for slot, quote in offers]
-    for (provider, model, currency, component, *_), quote in unrepeated(rows, keyed, by="row"):
+
+    def of(key: tuple[Any, ...]) -> dict[str, Any]:
+        return dict(zip(("provider", "model", "currency", "component"), key, strict=False))
+
+    for (provider, model, currency, component, *_), quote in unrepeated(rows, keyed, by="row", of=of):
         rows.ladders([(component, quote)], provider=provider, model=model, currency=currency)
 
 
@@ -263,7 +268,7 @@ def _settled(rows: Rows, entries: list[_Entry], start: int | None, end: int | No
             rows.reject("unknown_condition", entry.key, locator=entry.locator)
         return []
     for entry in entries[1:]:
-        rows.reject("repeats_another_field", entry.found, locator=entry.locator)
+        rows.reject("repeats_another_field", entry.found, locator=entry.locator, hides=False)
     return [Quote(entries[0].found, entries[0].locator, start, end)]
 
 
@@ -272,4 +277,4 @@ def _is_everything(segment: str) -> bool:
     return match is not None and match["high"] == "infinity" and not _length(match["low"])
 
 
-ADAPTER: Final = Adapter("lobehub", "2", parse, ("OBSERVATIONS", "SIGHTINGS"))
+ADAPTER: Final = Adapter("lobehub", "3", parse, ("OBSERVATIONS", "SIGHTINGS"))

@@ -148,7 +148,7 @@ class _Sheet:
         offers: list[tuple[_Slot, Quote]] = []
         for at, cells in self._lines(content, place):
             offers += self._offers(cells, at)
-        for slot, quote in unrepeated(self.rows, offers, by="row"):
+        for slot, quote in unrepeated(self.rows, offers, by="row", of=dict):
             self.rows.price(quote.found, locator=quote.locator, **dict(slot))
         return self.rows.parsed(complete=self.mapping.offer.complete)
 
@@ -180,16 +180,18 @@ class _Sheet:
 
     def _offers(self, cells: _Cells, at: str) -> Iterator[tuple[_Slot, Quote]]:
         """Yield what each price cell of a row prices, and its price; a row of which that is not known is rejected."""
-        facts = (self._model, self._tier, self._region, self._bracket, self._since)
-        found = [fact(cells, at) for fact in facts]
-        row = {name: fact for part in found if part is not None for name, fact in part.items()}
-        if None in found:
-            return
-        for column, name in self.mapping.prices().items():
-            component = name or self._component(cells, at)
-            price = self._price(cells[column], at + column)
-            if component is not None and price is not None:
-                yield tuple({**row, "component": component}.items()), Quote(price, at + column)
+        model = self._model(cells, at)
+        with self.rows.about(**(model or {})):
+            facts = (self._tier, self._region, self._bracket, self._since)
+            found = [model, *(fact(cells, at) for fact in facts)]
+            row = {name: fact for part in found if part is not None for name, fact in part.items()}
+            if None in found:
+                return
+            for column, name in self.mapping.prices().items():
+                component = name or self._component(cells, at)
+                price = self._price(cells[column], at + column, component)
+                if component is not None and price is not None:
+                    yield tuple({**row, "component": component}.items()), Quote(price, at + column)
 
     def _model(self, cells: _Cells, at: str) -> dict[str, Any] | None:
         column = self.mapping.table.model
@@ -248,7 +250,7 @@ class _Sheet:
             self._no("unknown_component", cells, self.mapping.long.component, at)
         return name
 
-    def _price(self, text: str, at: str) -> Decimal | None:
+    def _price(self, text: str, at: str, component: str | None) -> Decimal | None:
         """Return the price that a cell writes; null after a reject, or where nothing is offered."""
         numbers, word = self.mapping.numbers, text.strip()
         if word in numbers.not_offered:
@@ -258,7 +260,7 @@ class _Sheet:
         try:
             return numbers.exact(text)
         except ValueError:
-            self.rows.reject("not_a_price" if word else "missing_field", text, locator=at)
+            self.rows.reject("not_a_price" if word else "missing_field", text, locator=at, component=component)
             return None
 
     def _no(self, reason: str, cells: _Cells, column: str, at: str) -> dict[str, Any] | None:
@@ -267,4 +269,4 @@ class _Sheet:
         return None
 
 
-ADAPTER: Final = Adapter("mapped", "2", parse, ("OBSERVATIONS", "SIGHTINGS"))
+ADAPTER: Final = Adapter("mapped", "3", parse, ("OBSERVATIONS", "SIGHTINGS"))

@@ -20,10 +20,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -80,6 +80,13 @@ class _Figure:
         return f"line {self.look.line}, {self.column}"
 
     @property
+    def offer(self) -> dict[str, str]:
+        """Whose price it is, and of what."""
+        look = self.look
+        seller = {"source": look.source, "provider": look.provider, "model": look.model}
+        return {**seller, "component": _COMPONENTS[self.column]}
+
+    @property
     def number(self) -> Decimal | None:
         """The price, or null if the text writes none."""
         try:
@@ -106,8 +113,7 @@ def parse(content: bytes, capture: Capture) -> Parsed:
                 series.setdefault(key, []).append(_Figure(look, column, text))
     for figures in series.values():
         _first_seen(rows, figures)
-    parsed = rows.parsed()
-    return replace(parsed, sightings=_sightings(rows, looks, seen=not parsed.observations.is_empty()))
+    return rows.parsed(looks=lambda observations: _sightings(rows, looks, seen=not observations.is_empty()))
 
 
 def _looks(rows: Rows, content: bytes) -> Iterator[_Look]:
@@ -119,7 +125,7 @@ def _looks(rows: Rows, content: bytes) -> Iterator[_Look]:
         raise unreadable(rows.capture, "no column " + ", ".join(missing), expected=expected)
     for name in cells.columns:
         if name.endswith("_per_mtok") and name not in _COMPONENTS:
-            rows.reject("unknown_field", name, locator="line 1")
+            rows.reject("unknown_field", name, locator="line 1", hides=False)
     for fields, line in zip(cells.select(_NEEDED).iter_rows(named=True), table.lines, strict=True):
         look = _look(rows, fields, line)
         if look is not None:
@@ -130,16 +136,17 @@ def _look(rows: Rows, fields: dict[str, str | None], line: int) -> _Look | None:
     at = f"line {line}"
     model, provider, event = fields["model_id"], fields["provider"], fields["event"]
     day, note = moment(fields["date"]), fields["source"]
+    seller: dict[str, Any] = {"provider": provider, "model": model}
     if model is None:
-        rows.reject("no_model", "", locator=at)
+        rows.reject("no_model", "", locator=at, **seller)
     elif provider is None:
-        rows.reject("no_provider", "", locator=at)
+        rows.reject("no_provider", "", locator=at, **seller)
     elif day is None:
-        rows.reject("not_a_date", fields["date"] or "", locator=at)
+        rows.reject("not_a_date", fields["date"] or "", locator=at, **seller)
     elif day > rows.capture.known_at:
-        rows.reject("known_after_capture", fields["date"], locator=at)
+        rows.reject("known_after_capture", fields["date"], locator=at, **seller)
     elif event not in _EVENTS:
-        rows.reject("unknown_event", event or "", locator=at)
+        rows.reject("unknown_event", event or "", locator=at, **seller)
     else:
         address = note if note is not None and _ADDRESS.fullmatch(note) else None
         own = event != "backfill" and (note is None or address is not None or _OWN.fullmatch(note) is not None)
@@ -159,24 +166,15 @@ def _first_seen(rows: Rows, figures: list[_Figure]) -> None:
         agree = all(other.number == first.number for other in others)
         for figure in others if agree else [first, *others]:
             reason = "repeats_another_row" if agree else "contradicts_another_row"
-            rows.reject(reason, figure.text, locator=figure.locator)
+            rows.reject(reason, figure.text, locator=figure.locator, hides=not agree, **figure.offer)
         if agree and (first.number is None or first.number != last):
             _add(rows, first, day)
             last = last if first.number is None else first.number
 
 
 def _add(rows: Rows, figure: _Figure, day: datetime) -> None:
-    look = figure.look
-    rows.price(
-        figure.text,
-        locator=figure.locator,
-        source=look.source,
-        provider=look.provider,
-        model=look.model,
-        component=_COMPONENTS[figure.column],
-        valid_from=day,
-        reference=look.reference,
-    )
+    reference = figure.look.reference
+    rows.price(figure.text, locator=figure.locator, **figure.offer, valid_from=day, reference=reference)
 
 
 def _sightings(rows: Rows, looks: list[_Look], *, seen: bool) -> pl.DataFrame:
@@ -196,4 +194,4 @@ def _sightings(rows: Rows, looks: list[_Look], *, seen: bool) -> pl.DataFrame:
     return SIGHTINGS.frame(sightings)
 
 
-ADAPTER: Final = Adapter("modelpricewatch", "2", parse, ("OBSERVATIONS", "SIGHTINGS"))
+ADAPTER: Final = Adapter("modelpricewatch", "3", parse, ("OBSERVATIONS", "SIGHTINGS"))

@@ -74,7 +74,8 @@ def _single(rows: Rows, content: bytes) -> None:
     tables = _toml(content)
     if isinstance(tables, str):
         raise unreadable(rows.capture, tables, expected="TOML")
-    _model(rows, tables, provider=match[1], model=match[2], at=name)
+    with rows.about(provider=match[1], model=match[2]):
+        _model(rows, tables, provider=match[1], model=match[2], at=name)
 
 
 def _archive(rows: Rows, content: bytes) -> None:
@@ -89,18 +90,25 @@ def _archive(rows: Rows, content: bytes) -> None:
         read += len(text or b"")
         if read > TEXT_MAX:
             raise unreadable(rows.capture, f"more than {TEXT_MAX} bytes of TOML", expected="a smaller archive")
-        if text is None:
-            rows.reject("unresolvable_link", members[name].target, locator=name)
-        elif len(text) > MEMBER_MAX:
-            rows.reject("oversized_member", len(text), locator=name)
-        elif isinstance(tables := _toml(text), str):
-            rows.reject("not_toml", tables, locator=name)
-        else:
-            _model(rows, tables, provider=match[1], model=match[2], at=name)
+        with rows.about(provider=match[1], model=match[2]):
+            if text is None:
+                rows.reject("unresolvable_link", members[name].target, locator=name)
+            elif len(text) > MEMBER_MAX:
+                rows.reject("oversized_member", len(text), locator=name)
+            elif isinstance(tables := _toml(text), str):
+                rows.reject("not_toml", tables, locator=name)
+            else:
+                _model(rows, tables, provider=match[1], model=match[2], at=name)
 
 
 def _model_path(name: str) -> re.Match[str] | None:
     return _PATH.fullmatch(name) if len(name) <= NAME_MAX else None
+
+
+def _hidden(name: str) -> dict[str, Any]:
+    """Return what a member that is not read may hide: the prices of the model that its path names, or none."""
+    match = _model_path(name)
+    return {"provider": match[1], "model": match[2]} if match else {"hides": False}
 
 
 def _members(rows: Rows, raw: bytes) -> dict[str, Member]:
@@ -110,11 +118,11 @@ def _members(rows: Rows, raw: bytes) -> dict[str, Member]:
         if count > MEMBERS_MAX:
             raise unreadable(rows.capture, f"more than {MEMBERS_MAX} members", expected="a smaller archive")
         if len(member.name) > NAME_MAX:
-            rows.reject("oversized_name", len(member.name), locator=shown(member.name))
+            rows.reject("oversized_name", len(member.name), locator=shown(member.name), hides=False)
         elif member.odd:
-            rows.reject("not_a_file", member.name, locator=member.name)
+            rows.reject("not_a_file", member.name, locator=member.name, **_hidden(member.name))
         elif member.name in members:
-            rows.reject("repeated_member", member.name, locator=member.name)
+            rows.reject("repeated_member", member.name, locator=member.name, **_hidden(member.name))
         else:
             members[member.name] = member
     return members
@@ -190,4 +198,4 @@ def _quotes(rows: Rows, table: object, at: str, context_from: object) -> list[tu
     return rows.quotes(table, names=_COMPONENTS, ignored=_NO_TOKEN_PRICE, at=at, context_from=context_from)
 
 
-ADAPTER: Final = Adapter("models-dev", "2", parse, ("OBSERVATIONS", "SIGHTINGS"))
+ADAPTER: Final = Adapter("models-dev", "3", parse, ("OBSERVATIONS", "SIGHTINGS"))

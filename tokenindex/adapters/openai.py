@@ -13,6 +13,7 @@ spend of a day on which a model was also used in batches covers both.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 from . import Adapter, Capture, Parsed
@@ -30,8 +31,8 @@ from .fields import (
     word,
 )
 from .meters import line_item
-from .reports import Bucket, buckets, identity, read_results
-from .usage import Tally, Usage
+from .reports import Bucket, identity, report
+from .usage import Usage
 
 _PROVIDER: Final = "openai"
 _INPUT: Final = {
@@ -50,6 +51,8 @@ _SUMS: Final = {
 _TOTALS: Final = ("input_tokens", "input_cached_tokens", "output_tokens")
 _KNOWN: Final = frozenset((*_INPUT.values(), *_CACHED.values(), *_OUTPUT.values(), *_SUMS, *_TOTALS))
 
+_report: Final = partial(report, start="start_time", end="end_time", moment_of=epoch)
+
 
 def parse_usage(content: bytes, capture: Capture) -> Parsed:
     """Return the tokens a model, component, service tier and UTC day.
@@ -59,10 +62,7 @@ def parse_usage(content: bytes, capture: Capture) -> Parsed:
     InputDataError
         If the bytes are not the JSON of a page. So does the other.
     """
-    tally = Tally(capture, scope="own")
-    found = buckets(tally, content, start="start_time", end="end_time", moment_of=epoch)
-    read_results(tally, found, _usage)
-    return tally.parsed()
+    return _report(content, capture, read=_usage)
 
 
 def _usage(bucket: Bucket, result: dict[str, Any], locator: str) -> Usage:
@@ -111,10 +111,7 @@ def _tokens(result: dict[str, Any]) -> dict[str, int]:
 
 def parse_costs(content: bytes, capture: Capture) -> Parsed:
     """Return the spend a model, component, service tier and UTC day, without tokens."""
-    tally = Tally(capture, scope="own")
-    found = buckets(tally, content, start="start_time", end="end_time", moment_of=epoch)
-    read_results(tally, found, _cost)
-    return tally.parsed()
+    return _report(content, capture, read=_cost)
 
 
 def _cost(bucket: Bucket, result: dict[str, Any], locator: str) -> Usage:
@@ -139,5 +136,5 @@ def _cost(bucket: Bucket, result: dict[str, Any], locator: str) -> Usage:
     )
 
 
-USAGE: Final = Adapter("openai-usage", "2", parse_usage, ("VOLUMES",))
-COSTS: Final = Adapter("openai-costs", "2", parse_costs, ("VOLUMES",))
+USAGE: Final = Adapter("openai-usage", "3", parse_usage, ("VOLUMES",))
+COSTS: Final = Adapter("openai-costs", "3", parse_costs, ("VOLUMES",))

@@ -43,10 +43,11 @@ def parse_models(content: bytes, capture: Capture) -> Parsed:
         if not isinstance(name, str) or not name:
             rows.reject("no_model", name, locator=pointer("data", number))
         elif not isinstance(pricing, dict):
-            rows.reject("no_pricing", pricing, locator=pointer("data", number, "pricing"))
+            rows.reject("no_pricing", pricing, locator=pointer("data", number, "pricing"), model=name)
         else:
             at = pointer("data", number, "pricing") + "/"
-            add_prices(rows, pricing, at=at, model=name, alias_of=_alias_of(fields))
+            with rows.about(model=name):
+                add_prices(rows, pricing, at=at, model=name, alias_of=_alias_of(fields))
     return rows.parsed()
 
 
@@ -188,5 +189,5 @@ def _count(found: object) -> int | None:
     return number if (number := int(found)) <= TOKENS_MAX else None
 
 
-MODELS: Final = Adapter("openrouter-models", "3", parse_models, ("OBSERVATIONS", "SIGHTINGS"))
+MODELS: Final = Adapter("openrouter-models", "4", parse_models, ("OBSERVATIONS", "SIGHTINGS"))
 RANKINGS: Final = Adapter("openrouter-rankings", "2", parse_rankings, ("VOLUMES",))

@@ -113,7 +113,7 @@ def _endpoints(rows: Rows, answers: Iterable[tuple[str, Any]]) -> Iterator[_Endp
             continue
         asked, endpoints, below = listed
         if not endpoints:
-            rows.reject("empty_snapshot", asked or "", locator=place + below)
+            rows.reject("empty_snapshot", asked or "", locator=place + below, model=asked)
         for number, fields in enumerate(endpoints):
             endpoint = _endpoint(rows, fields, asked=asked, at=place + below + pointer(number))
             if endpoint is not None:
@@ -125,11 +125,11 @@ def _endpoint(rows: Rows, fields: object, *, asked: object, at: str) -> _Endpoin
     model, provider = asked or fields.get("model_id"), fields.get("tag") or fields.get("provider_name")
     pricing = fields.get("pricing")
     if not isinstance(model, str) or not model:
-        rows.reject("no_model", model, locator=at)
+        rows.reject("no_model", model, locator=at, provider=provider)
     elif not isinstance(provider, str) or not provider:
-        rows.reject("no_provider", provider, locator=at)
+        rows.reject("no_provider", provider, locator=at, model=model)
     elif not isinstance(pricing, dict):
-        rows.reject("no_pricing", pricing, locator=at + pointer("pricing"))
+        rows.reject("no_pricing", pricing, locator=at + pointer("pricing"), provider=provider, model=model)
     else:
         return _Endpoint(provider, model, pricing, fields, at)
     return None
@@ -140,25 +140,26 @@ def _unrepeated(rows: Rows, endpoints: list[_Endpoint]) -> Iterator[_Endpoint]:
     named: dict[tuple[str, str], list[_Endpoint]] = {}
     for endpoint in endpoints:
         named.setdefault((endpoint.provider, endpoint.model), []).append(endpoint)
-    for (provider, _), same in named.items():
+    for (provider, model), same in named.items():
         agree = all(endpoint.offer == same[0].offer for endpoint in same)
         reason = "repeats_another_row" if agree else "contradicts_another_row"
         if agree:
             yield same[0]
         for endpoint in same[agree:]:
-            rows.reject(reason, provider, locator=endpoint.at)
+            rows.reject(reason, provider, locator=endpoint.at, hides=not agree, provider=provider, model=model)
 
 
 def _add(rows: Rows, endpoint: _Endpoint) -> None:
     fields, at = endpoint.fields, endpoint.at
-    said = {
+    said: dict[str, Any] = {
         "quantization": _quantization(rows, fields.get("quantization"), locator=at + pointer("quantization")),
         "uptime": _share(rows, fields.get("uptime_last_1d"), locator=at + pointer("uptime_last_1d"), per=100),
         "discount": _share(rows, endpoint.pricing.get("discount"), locator=at + pointer("pricing", "discount")),
         "alias_of": endpoint.model if endpoint.model.startswith("~") else None,
     }
-    below = at + pointer("pricing") + "/"
-    add_prices(rows, endpoint.pricing, at=below, model=endpoint.model, provider=endpoint.provider, **said)
+    below, seller = at + pointer("pricing") + "/", {"provider": endpoint.provider, "model": endpoint.model}
+    with rows.about(**seller):
+        add_prices(rows, endpoint.pricing, at=below, **seller, **said)
 
 
 def _quantization(rows: Rows, found: object, *, locator: str) -> str | None:
@@ -166,7 +167,7 @@ def _quantization(rows: Rows, found: object, *, locator: str) -> str | None:
         return None
     if isinstance(found, str) and found:
         return found
-    rows.reject("not_a_quantization", found, locator=locator)
+    rows.reject("not_a_quantization", found, locator=locator, hides=False)
     return None
 
 
@@ -183,9 +184,9 @@ def _share(rows: Rows, found: object, *, locator: str, per: int = 1) -> Decimal 
         if not 0 <= share <= 1:
             raise ValueError
     except ValueError:
-        rows.reject("not_a_share", found, locator=locator)
+        rows.reject("not_a_share", found, locator=locator, hides=False)
         return None
     return share
 
 
-ADAPTER: Final = Adapter("openrouter-endpoints", "2", parse, ("OBSERVATIONS", "SIGHTINGS"))
+ADAPTER: Final = Adapter("openrouter-endpoints", "3", parse, ("OBSERVATIONS", "SIGHTINGS"))

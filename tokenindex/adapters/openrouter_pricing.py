@@ -113,7 +113,7 @@ def _by_window(rows: Rows, timed: list[_Timed], bracketed: set[str]) -> dict[_Wi
     clear: dict[_Window, list[tuple[str, Quote]]] = {}
     for window, component, quote in timed:
         if component in unclear:
-            rows.reject("overlapping_overrides", quote.found, locator=quote.locator)
+            rows.reject("overlapping_overrides", quote.found, locator=quote.locator, component=component)
         else:
             clear.setdefault(window, []).append((component, quote))
     return clear

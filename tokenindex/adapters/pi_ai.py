@@ -63,15 +63,16 @@ def _model(rows: Rows, fields: object, *, at: str) -> str | None:
         fields.get("cost"),
     )
     if not isinstance(model, str) or not model:
-        rows.reject("no_model", model, locator=at)
+        rows.reject("no_model", model, locator=at, provider=provider)
     elif not isinstance(provider, str) or not provider:
-        rows.reject("no_provider", provider, locator=at)
+        rows.reject("no_provider", provider, locator=at, model=model)
     elif kind != "chat":
-        rows.reject("not_a_chat_model", kind, locator=at + pointer("type"))
+        rows.reject("not_a_chat_model", kind, locator=at + pointer("type"), hides=False)
     elif not isinstance(cost, dict):
-        rows.reject("no_pricing", cost, locator=at + pointer("cost"))
+        rows.reject("no_pricing", cost, locator=at + pointer("cost"), provider=provider, model=model)
     else:
-        rows.ladders(_quotes(rows, cost, at=at + pointer("cost")), provider=provider, model=model)
+        with rows.about(provider=provider, model=model):
+            rows.ladders(_quotes(rows, cost, at=at + pointer("cost")), provider=provider, model=model)
         return provider
     return None
 
@@ -95,9 +96,9 @@ def _known(rows: Rows, prices: dict[str, Any], *, at: str, context_from: object)
     quotes = rows.quotes(prices, names=_COMPONENTS, ignored=_NO_PRICE, at=f"{at}/", context_from=context_from)
     for component, quote in quotes:
         if component.startswith("cache") and quote.found == 0 and not isinstance(quote.found, bool):
-            rows.reject("zero_is_unknown", quote.found, locator=quote.locator)
+            rows.reject("zero_is_unknown", quote.found, locator=quote.locator, component=component)
         else:
             yield component, quote
 
 
-ADAPTER: Final = Adapter("pi-ai", "2", parse, ("OBSERVATIONS", "SIGHTINGS"))
+ADAPTER: Final = Adapter("pi-ai", "3", parse, ("OBSERVATIONS", "SIGHTINGS"))

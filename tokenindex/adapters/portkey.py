@@ -67,13 +67,13 @@ def parse(content: bytes, capture: Capture) -> Parsed:
     currency = _currency(models.get("default"))
     for model, entry in models.items():
         if model == "default":
-            rows.reject("documentation_row", model, locator=pointer(model))
+            rows.reject("documentation_row", model, locator=pointer(model), hides=False)
         elif not model:
             rows.reject("no_model", model, locator=pointer(model))
-        elif not isinstance(entry, dict):
-            rows.reject("not_an_object", entry, locator=pointer(model))
         else:
-            _model(rows, model, entry, currency)
+            name, bracket = _bracket(model)
+            with rows.about(model=name):
+                _model(rows, name, bracket, entry, currency, at=pointer(model))
     return rows.parsed()
 
 
@@ -95,9 +95,21 @@ def _currency(entry: object) -> object:
     return config.get("currency", "USD") if isinstance(config, dict) else "USD"
 
 
-def _model(rows: Rows, model: str, entry: dict[str, Any], usual: object) -> None:
-    at, config = pointer(model, "pricing_config"), entry.get("pricing_config")
-    _refuse_unknown(rows, entry, {"pricing_config"}, pointer(model))
+def _bracket(name: str) -> tuple[str, tuple[int, int | None]]:
+    """Return the model that an entry prices, and the prompt lengths for which it does."""
+    match = _BRACKET.fullmatch(name)
+    if match is None:
+        return name, (0, None)
+    edge = int(match["thousands"]) * 1000
+    return match["model"], (edge, None) if match["side"] == "gt" else (0, edge)
+
+
+def _model(rows: Rows, model: str, bracket: tuple[int, int | None], entry: object, usual: object, *, at: str) -> None:
+    if not isinstance(entry, dict):
+        rows.reject("not_an_object", entry, locator=at)
+        return
+    _refuse_unknown(rows, entry, {"pricing_config"}, at)
+    at, config = at + pointer("pricing_config"), entry.get("pricing_config")
     if not isinstance(config, dict):
         rows.reject("no_pricing", config, locator=at)
         return
@@ -108,7 +120,11 @@ def _model(rows: Rows, model: str, entry: dict[str, Any], usual: object) -> None
     for key, tier in _TIERS.items():
         prices = config.get(key)
         if isinstance(prices, dict):
-            _prices(rows, model, prices, at=at + pointer(key), service_tier=tier)
+            offers = [
+                (name, Quote(price, place, *bracket)) for name, price, place in _found(rows, prices, at + pointer(key))
+            ]
+            offers = unrepeated(rows, offers, by="field", of=lambda component: {"component": component})
+            rows.ladders(offers, model=model, service_tier=tier)
         elif prices is not None:
             rows.reject("not_an_object", prices, locator=at + pointer(key))
 
@@ -117,15 +133,6 @@ def _refuse_unknown(rows: Rows, fields: dict[str, Any], known: set[str], at: str
     for key in fields:
         if key not in known:
             rows.reject("unknown_field", key, locator=at + pointer(key))
-
-
-def _prices(rows: Rows, model: str, prices: dict[str, Any], *, at: str, service_tier: str) -> None:
-    bracket = _BRACKET.fullmatch(model)
-    edge = int(bracket["thousands"]) * 1000 if bracket else 0
-    start, end = (edge, None) if bracket and bracket["side"] == "gt" else (0, edge if bracket else None)
-    offers = [(name, Quote(found, place, start, end)) for name, found, place in _found(rows, prices, at)]
-    name = bracket["model"] if bracket else model
-    rows.ladders(unrepeated(rows, offers, by="field"), model=name, service_tier=service_tier)
 
 
 def _found(rows: Rows, prices: dict[str, Any], at: str) -> Iterator[tuple[str, object, str]]:
@@ -166,4 +173,4 @@ def _price(rows: Rows, found: object, at: str) -> object:
     return found.get("price")
 
 
-ADAPTER: Final = Adapter("portkey", "2", parse, ("OBSERVATIONS", "SIGHTINGS"))
+ADAPTER: Final = Adapter("portkey", "3", parse, ("OBSERVATIONS", "SIGHTINGS"))

@@ -5,20 +5,22 @@ UTC day, and which days they cover. *Never* spreads a bucket over days, and neve
 
 A bucket that spans days is rejected: its tokens belong to no day. Buckets that overlap without being the same are all
 rejected. A day that the buckets do not cover from midnight to midnight is partial. If the last page says that there are
-more, all its days are partial: which of them the next page continues nobody knows.
+more, or what stands between pages is none, all days are partial: which of them the page that is missing continues nobody
+knows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from typing import Any
 
+from . import Capture, Parsed
 from .fields import UnusableRecord
 from .reading import load_json, pointer, unreadable
-from .usage import Record, Tally, Usage
+from .usage import Record, Tally, Usage, objects, placed
 
 _DAY = timedelta(days=1)
 
@@ -38,28 +40,52 @@ class Bucket:
         return self.start.date()
 
 
-def buckets(
-    tally: Tally, content: bytes, *, start: str, end: str, moment_of: Callable[[object], datetime]
-) -> list[Bucket]:
-    """Return the usable buckets, and tell the tally which days are partial.
+def report(
+    content: bytes,
+    capture: Capture,
+    *,
+    start: str,
+    end: str,
+    moment_of: Callable[[object], datetime],
+    read: Callable[[Bucket, dict[str, Any], str], Usage | None],
+) -> Parsed:
+    """Return what a report says an organization used.
+
+    Parameters
+    ----------
+    content, capture : bytes, Capture
+        One page, or an array of pages.
+    start, end : str
+        The fields of a bucket that hold its bounds.
+    moment_of : callable
+        Gives the moment that such a field writes.
+    read : callable
+        Gives the usage of a result, for its bucket, its fields and its place.
 
     Raises
     ------
     InputDataError
         If the bytes are not the JSON of one page or of several.
     """
+    tally = Tally(capture, scope="own")
+    for bucket in _buckets(tally, content, start=start, end=end, moment_of=moment_of):
+        results = placed(bucket.results, at=bucket.at + pointer("results"))
+        tally.read(objects(tally, results), partial(read, bucket))
+    return tally.parsed()
+
+
+def _buckets(
+    tally: Tally, content: bytes, *, start: str, end: str, moment_of: Callable[[object], datetime]
+) -> list[Bucket]:
+    """Return the usable buckets, and tell the tally which days are partial."""
     found = []
-    more = False
-    for at, page in _pages(tally, content):
-        more = page.get("has_more") not in (False, None)
-        for place, item in enumerate(page["data"]):
-            locator = at + pointer("data", place)
+    pages, more = _pages(tally, content)
+    for at, page in pages:
+        for locator, item in placed(page["data"], at=at + pointer("data")):
             try:
                 found.append(_bucket(item, locator, start=start, end=end, moment_of=moment_of))
             except UnusableRecord as why:
                 tally.reject(why.reason, why.found, locator=locator)
-    if more:
-        tally.reject("more_pages", "", locator=at + "/has_more")
     clashing = _clashing(found)
     for bucket in found:
         if (bucket.start, bucket.end) in clashing:
@@ -70,37 +96,30 @@ def buckets(
     return usable
 
 
-def read_results(
-    tally: Tally, found: list[Bucket], reader: Callable[[Bucket, dict[str, Any], str], Usage | None]
-) -> None:
-    """Add what `reader` makes of each result and its bucket; what is not an object is rejected."""
-    for bucket in found:
-        tally.read(_results(tally, bucket), partial(reader, bucket))
-
-
-def _results(tally: Tally, bucket: Bucket) -> Iterator[Record]:
-    for place, item in enumerate(bucket.results):
-        locator = bucket.at + pointer("results", place)
-        if isinstance(item, dict):
-            yield locator, item
-        else:
-            tally.reject("not_an_object", item, locator=locator)
-
-
 def identity(bucket: Bucket, result: dict[str, Any], *, counts: Callable[[str], bool]) -> Hashable:
     """Return what tells a result from others: its bucket and every field that is not one of its `counts`."""
     scalars = ((name, found) for name, found in result.items() if not isinstance(found, dict | list))
     return bucket.start, bucket.end, tuple(sorted((name, str(found)) for name, found in scalars if not counts(name)))
 
 
-def _pages(tally: Tally, content: bytes) -> list[Record]:
+def _pages(tally: Tally, content: bytes) -> tuple[list[Record], bool]:
+    """Return the pages with their places, and whether the report has more of them than could be read."""
     found = load_json(content, tally.capture, expected=object)
-    pages = found if isinstance(found, list) else [found]
-    if not pages or not all(isinstance(page, dict) and isinstance(page.get("data"), list) for page in pages):
+    listed = list(placed(found)) if isinstance(found, list) else [("", found)]
+    pages = [(at, page) for at, page in listed if isinstance(page, dict) and isinstance(page.get("data"), list)]
+    if not pages:
         raise unreadable(
-            tally.capture, 'a page has no array "data"', expected="a page of the report, or an array of them"
+            tally.capture, 'no page has an array "data"', expected="a page of the report, or an array of them"
         )
-    return [(pointer(place) if isinstance(found, list) else "", page) for place, page in enumerate(pages)]
+    read = {at for at, _ in pages}
+    for at, page in listed:
+        if at not in read:
+            tally.reject("not_a_page", page, locator=at)
+    at, last = listed[-1]
+    more = at in read and last.get("has_more") not in (False, None)
+    if more:
+        tally.reject("more_pages", "", locator=at + "/has_more")
+    return pages, more or len(pages) < len(listed)
 
 
 def _bucket(item: object, locator: str, *, start: str, end: str, moment_of: Callable[[object], datetime]) -> Bucket:

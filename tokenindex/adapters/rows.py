@@ -1,13 +1,18 @@
 """Collecting the rows of one capture.
 
-*Reads* prices as a source wrote them. *Writes* observations and rejects. *Never* drops a price: what cannot be an
-observation is a reject with a reason and its place.
+*Reads* prices as a source wrote them. *Writes* observations, rejects, and what the look could not read. *Never* drops a
+price: what cannot be an observation is a reject with a reason and its place.
+
+A reject may hide a price: unless its adapter says that it hides none, the look says nothing about the prices that it may
+have been. Those are of the seller, model and component that the adapter names with the reject or around it; what it does
+not name could be any.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -15,7 +20,7 @@ from typing import Any, Final
 import polars as pl
 
 from ..exact import parse_decimal
-from ..tables import OBSERVATIONS, QUOTE_KEY, REJECTS, SIGHTINGS
+from ..tables import OBSERVATIONS, QUOTE_KEY, REJECTS, SIGHTINGS, UNREAD
 from . import Capture, Parsed
 from .reading import Csv, shown, unreadable
 
@@ -23,7 +28,8 @@ CONTEXT_MAX: Final = 2**62
 """Longest prompt that a bracket may name, in tokens."""
 ROWS_MAX: Final = 500_000
 """Most rows and rejects of one capture, thirty times what the largest price list has."""
-_REJECT: Final = ("reason", "found", "locator")
+_OFFER: Final = ("source", "provider", "model", "component")
+_REJECT: Final = ("reason", "found", "locator", "hides", *_OFFER)
 
 
 @dataclass(frozen=True)
@@ -67,25 +73,35 @@ class Rows:
             **common,
         }
         self._observations: list[dict[str, Any]] = []
-        self._rejects: list[tuple[str, str, str]] = []
-        self._whole = True
+        self._rejects: list[tuple[object, ...]] = []
+        self._about: dict[str, Any] = {name: common[name] for name in _OFFER if name in common}
 
     def provenance(self) -> dict[str, Any]:
         """Return the provenance columns that all rows of this capture share."""
         c = self.capture
         return {"known_at": c.known_at, "reference": c.reference, "licence": c.licence, "capture": c.sha256}
 
+    @contextmanager
+    def about(self, **offer: object) -> Iterator[None]:
+        """Take the rejects made inside for rejects of `offer`: ``source, provider, model`` or ``component``."""
+        before = self._about
+        self._about = before | offer
+        try:
+            yield
+        finally:
+            self._about = before
+
     def price(self, found: object, *, locator: str, **fields: Any) -> None:
         """Add one observation, or one reject if `found` is not the text of a decimal number; null adds nothing."""
         if found is None:
             return
         if isinstance(found, bool) or not isinstance(found, str | int | Decimal):
-            self.reject("not_a_price", found, locator=locator)
+            self.reject("not_a_price", found, locator=locator, **fields)
             return
         try:
             price = parse_decimal(str(found).strip())
         except ValueError:
-            self.reject("not_a_price", found, locator=locator)
+            self.reject("not_a_price", found, locator=locator, **fields)
             return
         self._refuse_many()
         self._observations.append({**self._common, **fields, "price": price, "locator": locator})
@@ -123,9 +139,9 @@ class Rows:
             if quote.found is None:
                 continue
             if start is None or (end is None and quote.context_to is not None):
-                self.reject("not_a_context_length", quote.context_from, locator=quote.locator)
+                self.reject("not_a_context_length", quote.context_from, locator=quote.locator, **fields)
             elif end is not None and end <= start:
-                self.reject("empty_bracket", f"{start} to {end}", locator=quote.locator)
+                self.reject("empty_bracket", f"{start} to {end}", locator=quote.locator, **fields)
             else:
                 rungs.append((start, end, quote))
         starts = sorted({start for start, _, _ in rungs})
@@ -134,10 +150,22 @@ class Rows:
             to = following.get(start) if end is None else end
             self.price(quote.found, locator=quote.locator, context_from=start, context_to=to, **fields)
 
-    def reject(self, reason: str, found: object, *, locator: str) -> None:
-        """Add one reject."""
+    def reject(self, reason: str, found: object, *, locator: str, hides: bool = True, **offer: Any) -> None:
+        """Add one reject.
+
+        Parameters
+        ----------
+        reason, found, locator : str
+            Why, what stood there, and where.
+        hides : bool
+            Whether it may hide a price.
+        **offer
+            Whose: ``source, provider, model, component``; what is no name is not known, and other fields do not count.
+        """
         self._refuse_many()
-        self._rejects.append((reason, shown(found), locator))
+        of = self._about | offer
+        names = (name if isinstance(name, str) and name else None for name in map(of.get, _OFFER))
+        self._rejects.append((reason, shown(found), locator, hides, *names))
 
     def _refuse_many(self) -> None:
         if len(self._observations) + len(self._rejects) >= ROWS_MAX:
@@ -146,11 +174,10 @@ class Rows:
     def ragged(self, table: Csv, *, at: str = "line ", after: int = 0) -> None:
         """Add one reject for each row of `table` that has another number of cells than its header.
 
-        Nobody knows what such a row offered, so the snapshot is not complete.
+        Nobody knows what such a row offered: it may hide any price of the source.
         """
         for line, found in table.ragged:
             self.reject("ragged_row", found, locator=f"{at}{after + line}")
-            self._whole = False
 
     def sighting(self, *, complete: bool) -> pl.DataFrame:
         """Return the one sighting that a snapshot is."""
@@ -159,25 +186,49 @@ class Rows:
 
     def rejects(self) -> pl.DataFrame:
         """Return the rejects so far."""
-        found = pl.DataFrame(self._rejects, schema=dict.fromkeys(_REJECT, pl.String), orient="row")
-        return REJECTS.conform(found.with_columns(capture=pl.lit(self.capture.sha256)))
+        return REJECTS.conform(self._rejected().with_columns(capture=pl.lit(self.capture.sha256)))
 
-    def parsed(self, *, complete: bool = True) -> Parsed:
+    def _rejected(self) -> pl.DataFrame:
+        schema: dict[str, Any] = dict.fromkeys(_REJECT, pl.String) | {"hides": pl.Boolean}
+        return pl.DataFrame(self._rejects, schema=schema, orient="row")
+
+    def parsed(self, *, complete: bool = True, looks: Callable[[pl.DataFrame], pl.DataFrame] | None = None) -> Parsed:
         """Return what was collected as the observations of one snapshot.
 
         Brackets that overlap are rejected. A snapshot without observations is never complete: it must not read as if
         everything had been withdrawn.
+
+        Parameters
+        ----------
+        complete : bool
+            Whether the snapshot is one of everything that its source offers.
+        looks : callable, optional
+            Gives SIGHTINGS for the observations, in place of the one look at one source that a snapshot is.
         """
         frame = OBSERVATIONS.frame(self._observations)
         clash = overlapping(frame)
         observations = frame.filter(~clash)
         if frame.is_empty() and not self._rejects:
             self.reject("empty_snapshot", "", locator="")
+        whole = complete and not observations.is_empty()
+        sightings = looks(observations) if looks else self.sighting(complete=whole)
         return Parsed(
             observations=observations,
-            sightings=self.sighting(complete=complete and self._whole and not observations.is_empty()),
+            sightings=sightings,
+            unread=self._unread(frame.filter(clash), sightings),
             rejects=pl.concat([self.rejects(), rejected(frame.filter(clash), "overlapping_brackets", found="price")]),
         )
+
+    def _unread(self, clashing: pl.DataFrame, sightings: pl.DataFrame) -> pl.DataFrame:
+        """Return UNREAD: once what the rejects may have been prices of, in any source that was seen if none is named."""
+        clashing = clashing.select(*_OFFER, "locator", reason=pl.lit("overlapping_brackets"))
+        hidden = pl.concat([self._rejected().filter("hides"), clashing], how="diagonal")
+        seen = sightings.select(seen="source").unique(maintain_order=True)
+        named = hidden.filter(pl.col("source").is_not_null())
+        nameless = hidden.filter(pl.col("source").is_null()).join(seen, how="cross").with_columns(source="seen")
+        rows = pl.concat([named, nameless], how="diagonal").unique(_OFFER, keep="first", maintain_order=True)
+        facts = {name: pl.lit(fact, dtype=UNREAD.schema[name]) for name, fact in self.provenance().items()}
+        return UNREAD.conform(rows.with_columns(**facts))
 
 
 def overlapping(observations: pl.DataFrame) -> pl.Series:

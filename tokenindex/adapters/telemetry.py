@@ -38,7 +38,7 @@ from .fields import (
     word,
 )
 from .reading import load_json, pointer, unreadable
-from .usage import Record, Tally, Usage, json_lines
+from .usage import Record, Tally, Usage, json_lines, objects, placed
 
 METRIC: Final = "gen_ai.client.token.usage"
 _USAGE: Final = "gen_ai.usage."
@@ -110,20 +110,13 @@ def parse(content: bytes, capture: Capture) -> Parsed:
 
 
 def _documents(tally: Tally, content: bytes) -> Iterator[Record]:
-    """Yield the objects of a JSON array, of one JSON object, or of JSON lines."""
+    """Return the objects of a JSON array, of one JSON object, or of JSON lines."""
     start = content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     if start == b"[":
-        listed = load_json(content, tally.capture, expected=list)
-        found: Iterator[tuple[str, Any]] = ((pointer(place), item) for place, item in enumerate(listed))
-    elif start == b"{":
-        found = _one_or_lines(tally, content)
-    else:
-        raise unreadable(tally.capture, "the file is no JSON", expected="OTLP JSON or JSON lines")
-    for at, item in found:
-        if isinstance(item, dict):
-            yield at, item
-        else:
-            tally.reject("not_an_object", item, locator=at)
+        return objects(tally, placed(load_json(content, tally.capture, expected=list)))
+    if start == b"{":
+        return objects(tally, _one_or_lines(tally, content))
+    raise unreadable(tally.capture, "the file is no JSON", expected="OTLP JSON or JSON lines")
 
 
 def _one_or_lines(tally: Tally, content: bytes) -> Iterator[tuple[str, Any]]:
@@ -148,11 +141,7 @@ def _below(tally: Tally, found: dict[str, Any], at: str, *names: str) -> list[Re
 def _items(tally: Tally, listed: object, at: str) -> Iterator[Record]:
     if listed is not None and not isinstance(listed, list):
         tally.reject("not_an_array", listed, locator=at)
-    for number, item in enumerate(listed if isinstance(listed, list) else []):
-        if isinstance(item, dict):
-            yield at + pointer(number), item
-        else:
-            tally.reject("not_an_object", item, locator=at + pointer(number))
+    return objects(tally, placed(listed if isinstance(listed, list) else [], at=at))
 
 
 def _attributes(found: dict[str, Any]) -> dict[str, Any]:

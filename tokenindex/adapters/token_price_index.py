@@ -19,7 +19,6 @@ did not answer and stops reading Azure's list after some pages: those looks are 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -64,15 +63,28 @@ def parse(content: bytes, capture: Capture) -> Parsed:
             _record(rows, record, at=pointer(number))
         else:
             rows.reject("not_an_object", record, locator=pointer(number))
-    parsed = rows.parsed()
-    return replace(parsed, sightings=_sightings(rows, parsed.observations))
+    return rows.parsed(looks=lambda observations: _sightings(rows, observations))
 
 
 def _record(rows: Rows, record: dict[str, Any], *, at: str) -> None:
-    for key, reason in _NAMES.items():
-        if not isinstance(record.get(key), str) or not record[key]:
-            rows.reject(reason, record.get(key), locator=at)
-            return
+    names = {key: found for key in _NAMES if isinstance(found := record.get(key), str) and found}
+    with rows.about(**_offer(rows, names)):
+        for key, reason in _NAMES.items():
+            if key not in names:
+                rows.reject(reason, record.get(key), locator=at)
+                return
+        _named(rows, record, at=at)
+
+
+def _offer(rows: Rows, names: dict[str, str]) -> dict[str, str]:
+    """Return the source, the seller and the model of a record, as far as it names them."""
+    sellers = [names[key] for key in ("hyperscaler", "provider") if key in names]
+    found = {"provider": "/".join(sellers)} if len(sellers) == 2 else {}
+    found |= {"source": f"{rows.capture.source}/{names['source']}"} if "source" in names else {}
+    return found | ({"model": names["model_id"]} if "model_id" in names else {})
+
+
+def _named(rows: Rows, record: dict[str, Any], *, at: str) -> None:
     region, fetched = record.get("region"), moment(record.get("fetched_at"))
     if region is not None and not isinstance(region, str):
         rows.reject("not_a_region", region, locator=at + pointer("region"))
@@ -90,9 +102,7 @@ def _add(rows: Rows, record: dict[str, Any], *, region: str, fetched: datetime, 
     alias = model if model.startswith("~") else None
     rows.ladders(
         rows.quotes(record, names=_COMPONENTS, ignored=_NO_TOKEN_PRICE, at=f"{at}/"),
-        source=f"{rows.capture.source}/{copied_from}",
-        provider=f"{record['hyperscaler']}/{record['provider']}",
-        model=model,
+        **_offer(rows, record),
         service_tier=service_tier(model) if copied_from == "openrouter" else "standard",
         region=region,
         alias_of=target if isinstance(target, str) and target else alias,
@@ -110,4 +120,4 @@ def _sightings(rows: Rows, observations: pl.DataFrame) -> pl.DataFrame:
     return SIGHTINGS.conform(looks.with_columns(*provenance, complete=whole, locator=pl.lit("")))
 
 
-ADAPTER: Final = Adapter("token-price-index", "2", parse, ("OBSERVATIONS", "SIGHTINGS"))
+ADAPTER: Final = Adapter("token-price-index", "3", parse, ("OBSERVATIONS", "SIGHTINGS"))

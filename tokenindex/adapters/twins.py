@@ -6,9 +6,9 @@ picks one of two prices that contradict each other.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..exact import parse_decimal
 from .rows import Quote, Rows
@@ -16,7 +16,9 @@ from .rows import Quote, Rows
 Key = TypeVar("Key", bound=Hashable)
 
 
-def unrepeated(rows: Rows, offers: Iterable[tuple[Key, Quote]], *, by: str) -> list[tuple[Key, Quote]]:
+def unrepeated(
+    rows: Rows, offers: Iterable[tuple[Key, Quote]], *, by: str, of: Callable[[Key], dict[str, Any]]
+) -> list[tuple[Key, Quote]]:
     """Return the quotes that stand alone under their key, in their order.
 
     Of identical twins the first stands and the others are rejected as ``repeats_another_<by>``; twins that differ are
@@ -31,6 +33,8 @@ def unrepeated(rows: Rows, offers: Iterable[tuple[Key, Quote]], *, by: str) -> l
         Quotes with equal keys price the same thing.
     by : str
         What repeats: ``field`` or ``row``.
+    of : callable
+        Gives what a key says of the offer, as `Rows.reject` takes it.
     """
     listed = [(key, quote, figure(quote.found)) for key, quote in offers if quote.found is not None]
     figures: dict[Key, set[Decimal]] = {}
@@ -40,9 +44,9 @@ def unrepeated(rows: Rows, offers: Iterable[tuple[Key, Quote]], *, by: str) -> l
     standing, seen = [], set()
     for key, quote, number in listed:
         if number is not None and len(figures[key]) > 1:
-            rows.reject(f"contradicts_another_{by}", quote.found, locator=quote.locator)
+            rows.reject(f"contradicts_another_{by}", quote.found, locator=quote.locator, **of(key))
         elif number is not None and key in seen:
-            rows.reject(f"repeats_another_{by}", quote.found, locator=quote.locator)
+            rows.reject(f"repeats_another_{by}", quote.found, locator=quote.locator, hides=False)
         else:
             standing.append((key, quote))
             if number is not None:

@@ -236,7 +236,7 @@ class Tally:
 
 
 def records(tally: Tally, content: bytes, *, columns: frozenset[str]) -> Iterator[Record]:
-    """Yield the records of a JSON array, of JSON lines, or of a CSV file, which are told apart by the first bytes.
+    """Return the records of a JSON array, of JSON lines, or of a CSV file, which are told apart by the first bytes.
 
     What is not an object is rejected. `columns` are those without which a CSV file is something else.
 
@@ -247,13 +247,19 @@ def records(tally: Tally, content: bytes, *, columns: frozenset[str]) -> Iterato
     """
     start = content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     if start == b"[":
-        listed = load_json(content, tally.capture, expected=list)
-        found: Iterator[tuple[str, Any]] = ((pointer(place), item) for place, item in enumerate(listed))
-    elif start == b"{":
-        found = json_lines(tally, content)
-    else:
-        yield from csv_records(tally, content, columns=columns)
-        return
+        return objects(tally, placed(load_json(content, tally.capture, expected=list)))
+    if start == b"{":
+        return objects(tally, json_lines(tally, content))
+    return csv_records(tally, content, columns=columns)
+
+
+def placed(listed: Iterable[Any], *, at: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each item of the JSON array at `at` with its place."""
+    return ((at + pointer(place), item) for place, item in enumerate(listed))
+
+
+def objects(tally: Tally, found: Iterable[tuple[str, Any]]) -> Iterator[Record]:
+    """Yield those that are objects of what was `found` at a place; the others are rejected."""
     for locator, item in found:
         if isinstance(item, dict):
             yield locator, item

@@ -16,7 +16,7 @@ from .faults import NoOverlap, choice, needs, some
 from .formulas import SPLITS, contributions, formula_of
 from .index import Index
 from .panels import Block, Panel, panel
-from .parts import Cross, Formula, Mean, Pairs, dot
+from .parts import Cross, Formula, Mean, Pairs
 
 
 def bilateral(
@@ -209,9 +209,10 @@ def _shares(panel: Panel, pairs: Pairs, start: int, stop: int, items: Any, weigh
     """Return the share of the matched items in the current expenditure, or number, of the period."""
     if pairs.both is None:
         return np.ones(stop - start)
+    counts = panel.counts[start:stop]
     if not weighs:
-        return items / panel.counts[start:stop]
-    return np.minimum(1.0, dot(pairs.p1, pairs.q1) / panel.totals[start:stop])
+        return items / counts
+    return np.where(items == counts, 1.0, np.minimum(1.0, pairs.spent / panel.totals[start:stop]))
 
 
 def _frame(panel: Panel, values: list[Any], items: list[Any], shares: list[Any]) -> pl.DataFrame:
@@ -236,10 +237,10 @@ def _frame(panel: Panel, values: list[Any], items: list[Any], shares: list[Any])
 
 def refuse_zeros(panel: Panel, reason: str) -> None:
     """Refuse prices of zero where a relative or a logarithm is taken of them."""
+    if panel.positive:
+        return
     if panel.cells is not None:
         zero = panel.cells[panel.prices == 0]
-    elif panel.prices.all():
-        return
     else:
         empty = panel.prices == 0
         zero = np.flatnonzero(empty if panel.seen is None else empty & panel.seen)

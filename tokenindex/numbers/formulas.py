@@ -5,8 +5,9 @@ index of a formula is the same formula with prices and quantities exchanged.
 
 With prices :math:`p`, quantities :math:`q`, expenditures :math:`v = p q`, shares :math:`s = v / Σ v` and relatives
 :math:`x = p_1 / p_0`, always over the items that both periods have. The Consumer Price Index Manual: Theory and Practice
-(ILO, IMF and others 2004) treats the elementary ones in chapter 20, the weighted ones in chapters 15 to 17; its chapter 19
-computes most of them, and these are among the known answers. Balk (2008), chapter 3, has the Vartias and Stuvel.
+(ILO, IMF and others 2004) treats most of them in chapters 15 to 17. Balk (2008), chapter 3, computes many, the Vartias
+and Stuvel among them, on the data of tables 19.1 and 19.2 of the Producer Price Index Manual (2004); these are among the
+known answers.
 
 ==================== ===================================================================== ===========================
 name                 equation                                                              first in, or named after
@@ -20,10 +21,10 @@ laspeyres            :math:`Σ p_1 q_0 / Σ p_0 q_0`                            
 paasche              :math:`Σ p_1 q_1 / Σ p_0 q_1`                                         Paasche 1874
 lowe                 :math:`Σ p_1 q_b / Σ p_0 q_b`                                         Lowe 1823
 young                :math:`Σ s_b x`                                                       Young 1812
-geometric_laspeyres  :math:`Π x^{s_0}`                                                     CPI Manual, chapter 16
-geometric_paasche    :math:`Π x^{s_1}`                                                     CPI Manual, chapter 16
-geometric_young      :math:`Π x^{s_b}`                                                     CPI Manual, chapter 1
-geometric_lowe       :math:`Π x^{w}, w ∝ p_0 q_b`                                          PriceIndices, gpindex
+geometric_laspeyres  :math:`Π x^{s_0}`                                                     Balk 2008, chapter 3
+geometric_paasche    :math:`Π x^{s_1}`                                                     Balk 2008, chapter 3
+geometric_young      :math:`Π x^{s_b}`                                                     Armknecht and Silver 2012
+geometric_lowe       :math:`Π x^{w}, w ∝ p_0 q_b`                                          Armknecht and Silver 2012
 palgrave             :math:`Σ s_1 x`                                                       Palgrave 1886
 drobisch             :math:`(laspeyres + paasche) / 2`                                     Drobisch 1871
 fisher               :math:`\\sqrt{laspeyres · paasche}`                                    Fisher 1922
@@ -37,7 +38,7 @@ sato_vartia          :math:`Π x^w, w ∝ L(s_0, s_1)`, L the logarithmic mean  
 montgomery_vartia    :math:`Π x^w, w = L(v_0, v_1) / L(V_0, V_1)`                          Vartia I, 1976
 lloyd_moulton        :math:`(Σ s_0 x^{1-σ})^{1/(1-σ)}`, geometric Laspeyres at σ = 1       Lloyd 1975, Moulton 1996
 stuvel               :math:`(l - k) / 2 + \\sqrt{((l - k) / 2)^2 + V_1 / V_0}`              Stuvel 1957
-unit_value           :math:`(V_1 / Σ q_1) / (V_0 / Σ q_0)`                                 Segnitz 1870
+unit_value           :math:`(V_1 / Σ q_1) / (V_0 / Σ q_0)`                                 Drobisch 1871
 lehr                 :math:`(V_1 / V_0) (Σ z q_0 / Σ z q_1), z = (v_0+v_1) / (q_0+q_1)`    Lehr 1885
 ==================== ===================================================================== ===========================
 
@@ -53,8 +54,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .columns import Floats
 from .faults import WrongSetting, choice, needs
-from .panels import Floats
 from .parts import Basket, Cross, Formula, Mean, Pairs, Plain, dot, log_mean, scaled, transmuted
 
 
@@ -122,11 +123,30 @@ def _unit_value(pairs: Pairs) -> Floats:
     return np.asarray(pairs.v1.sum(axis=1) / pairs.q1.sum(axis=1) / base)
 
 
-def _lehr(pairs: Pairs) -> Floats:
+def _lehr_ratio(pairs: Pairs) -> Floats:
+    """Return the base quantities at the average price of each item over the current ones at the same."""
     total = pairs.q0 + pairs.q1
     price = np.divide(pairs.v0 + pairs.v1, total, out=np.zeros_like(pairs.p1), where=total > 0)
-    change = pairs.v1.sum(axis=1) / pairs.v0.sum(axis=1)
-    return np.asarray(change * dot(price, np.broadcast_to(pairs.q0, price.shape)) / dot(price, pairs.q1))
+    return np.asarray(dot(price, np.broadcast_to(pairs.q0, price.shape)) / dot(price, pairs.q1))
+
+
+def _lehr(pairs: Pairs) -> Floats:
+    return np.asarray(pairs.v1.sum(axis=1) / pairs.v0.sum(axis=1) * _lehr_ratio(pairs))
+
+
+def _lehr_split(pairs: Pairs) -> Floats:
+    change = _harmonic_quantity(pairs) * (pairs.p1 - pairs.p0)
+    return np.asarray(change * ((1 + _lehr_ratio(pairs)) / pairs.v0.sum(axis=1))[:, None])
+
+
+def _stuvel_split(pairs: Pairs) -> Floats:
+    return _of_basket(_stuvel(pairs)[:, None] * pairs.q0 + pairs.q1, pairs)
+
+
+def _of_basket(basket: Floats, pairs: Pairs) -> Floats:
+    """Return what each item of a basket adds to the change of its cost, over its cost."""
+    cost = dot(np.broadcast_to(pairs.p0, pairs.p1.shape), basket)
+    return np.asarray(basket * (pairs.p1 - pairs.p0) / cost[:, None])
 
 
 CARLI, HARMONIC = Mean(1, _equal, weighs=False), Mean(-1, _equal, weighs=False)
@@ -158,9 +178,9 @@ FORMULAS: dict[str, Formula] = {
     "rao": Mean(0, _rao),
     "sato_vartia": Mean(0, _sato_vartia),
     "montgomery_vartia": Plain(_montgomery_vartia, relative=True, split=_vartia_split),
-    "stuvel": Plain(_stuvel),
+    "stuvel": Plain(_stuvel, split=_stuvel_split),
     "unit_value": Plain(_unit_value),
-    "lehr": Plain(_lehr),
+    "lehr": Plain(_lehr, split=_lehr_split),
 }
 """Every formula but `lloyd_moulton`, which is made for its elasticity."""
 
@@ -199,15 +219,23 @@ def contributions(formula: Formula, pairs: Pairs, *, split: str | None) -> Float
       2008, 4.2.2);
     - ``diewert``: :math:`(w_L + I_L w_P) (x - 1) / (1 + I)` (Diewert 2002; Reinsdorf and others, section 2), whose weights
       do not sum to 1.
+
+    Three formulas are neither. ``stuvel`` costs the basket :math:`b = I q_0 + q_1`: that is its equation
+    :math:`I^2 - (l - k) I = V_1 / V_0` in other words, so it has the contributions of a basket. ``lehr``: with
+    :math:`h = q_0 q_1 / (q_0 + q_1)` and :math:`R = Σ z q_0 / Σ z q_1`, :math:`p_1 - z = h (p_1 - p_0) / q_1` and
+    :math:`z - p_0 = h (p_1 - p_0) / q_0` make the index less 1 :math:`Σ h (p_1 - p_0) (1 + R) / V_0`; the weights of these
+    relatives do not sum to 1. ``montgomery_vartia``: its logarithm's parts, in proportion. ``unit_value`` has none: it
+    moves with the quantities while no price does, and no sum over price changes can say so.
     """
     if isinstance(formula, Plain):
         if formula.split is None:
-            raise WrongSetting("the formula has no contributions that add up")
+            raise WrongSetting(
+                "the formula has no contributions of price changes that add up",
+                expected="a formula that is 1 where no price changed, which a unit value is not",
+            )
         return formula.split(pairs)
     if isinstance(formula, Basket):
-        basket = formula.quantities(pairs)
-        cost = dot(np.broadcast_to(pairs.p0, pairs.p1.shape), basket)
-        return np.asarray(basket * (pairs.p1 - pairs.p0) / cost[:, None])
+        return _of_basket(formula.quantities(pairs), pairs)
     return (pairs.relatives - 1) * (
         _crossed(formula, pairs, split or "reinsdorf") if isinstance(formula, Cross) else transmuted(formula, pairs, 1)
     )

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from .columns import Floats, Whole
 from .faults import WrongSetting
-from .panels import Floats, Panel, Whole
+from .panels import Panel
 
 ARITHMETIC = "float64, research"
 FIRST = ("period", "index", "items", "matched_share", "window", "splice_factor")

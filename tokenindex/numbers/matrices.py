@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .panels import Block, Flags, Floats
+from .columns import Flags, Floats
+from .panels import Block
 
 Products = Callable[["Side", "Side"], Floats]
 LOGS = ("tornqvist", "jevons")
@@ -104,8 +105,8 @@ def log_bilaterals(kind: str, a: Side, b: Side) -> Floats:
 def time_dummies(weights: Floats, logs: Floats) -> tuple[Floats, Flags]:
     """Return the logarithms of the levels of the time-product dummy model, and which periods share items.
 
-    Minimises :math:`Σ w_{it} (\\ln p_{it} - a_i - b_t)^2` with :math:`b = 0` in the first period (CPI Manual: Concepts and
-    Methods 2020, chapter 10; de Haan and Krsinich 2014). With the items partialled out it is one equation a period:
+    Minimises :math:`Σ w_{it} (\\ln p_{it} - a_i - b_t)^2` with :math:`b = 0` in the first period (de Haan and
+    Krsinich 2014). With the items partialled out it is one equation a period:
 
     .. math:: Σ_s (δ_{ts} Σ_i w_{it} - Σ_i w_{it} w_{is} / W_i) b_s = Σ_i w_{it} (\\ln p_{it} - \\bar l_i)
 
@@ -123,7 +124,7 @@ def geary_khamis(prices: Floats, quantities: Floats) -> tuple[Floats, Flags]:
     """Return the logarithms of the Geary–Khamis levels of a window, and which periods share items.
 
     The levels :math:`P_t = Σ p_{it} q_{it} / Σ b_i q_{it}` and reference prices
-    :math:`b_i = Σ_t (q_{it} / Q_i) (p_{it} / P_t)` (CPI Manual 2020, chapter 10; Diewert and Fox 2017) are linear in
+    :math:`b_i = Σ_t (q_{it} / Q_i) (p_{it} / P_t)` (Geary 1958; Khamis 1972; Diewert and Fox 2017) are linear in
     :math:`1 / P_t`, so they are solved for and not iterated; packages that iterate stop at 1e-8 or so:
 
     .. math:: Σ_s (δ_{ts} V_t - Σ_i q_{it} v_{is} / Q_i) / P_s = 0

@@ -15,11 +15,12 @@ import numpy as np
 import polars as pl
 
 from .bilaterals import refuse_zeros
+from .columns import Flags, Floats
 from .faults import Disconnected, NoOverlap, WrongSetting, choice, needs
 from .formulas import FORMULAS
 from .index import Index
 from .matrices import LOGS, Side, geary_khamis, log_bilaterals, parts_of, side, time_dummies
-from .panels import Block, Flags, Floats, Panel, panel
+from .panels import CELLS, Block, Panel, panel
 from .parts import Formula, Pairs, geometric_weights
 from .splices import Series, Splice, Window, spliced
 
@@ -264,9 +265,12 @@ def _frame(panel: Panel, series: Series, plan: list[tuple[int, int]], *, weighte
 def _matched(panel: Panel, plan: list[tuple[int, int]], *, weighted: bool) -> tuple[Any, Floats]:
     """Return how many items of each period have another observation in its window, and their share."""
     count, width = panel.shape
-    items, shares = np.full(count, width), np.ones(count)
     if panel.seen is None and panel.cells is None:
-        return items if count > 1 else items * 0, shares if count > 1 else shares * 0
+        found = float(count > 1)
+        return np.full(count, width) * int(found), np.full(count, found)
+    if panel.cells is None:
+        return _matched_densely(panel, plan, weighted=weighted)
+    items, shares = np.full(count, width), np.ones(count)
     times = np.zeros(width, dtype=np.int64)
     rows: dict[int, Any] = {}
     low = high = done = 0
@@ -286,6 +290,25 @@ def _matched(panel: Panel, plan: list[tuple[int, int]], *, weighted: bool) -> tu
             shares[period] = part[again].sum() / max(part.sum(), np.finfo(float).tiny)
         done = last + 1
     return items, np.minimum(shares, 1.0)
+
+
+def _matched_densely(panel: Panel, plan: list[tuple[int, int]], *, weighted: bool) -> tuple[Any, Floats]:
+    """Return the same from dense arrays, many periods at once."""
+    assert panel.seen is not None
+    ends = np.array(plan) + np.array([0, 1])
+    of = np.searchsorted(ends[:, 1], np.arange(len(panel.periods)), side="right")  # the first window of each period
+    step = max(int(np.diff(ends).max()), CELLS // panel.shape[1])
+    items, shares = [], []
+    for start in range(0, len(of), step):
+        windows, block = ends[of[start : start + step]], panel.block(start, min(start + step, len(of)))
+        low, high = int(windows[0, 0]), int(windows[-1, 1])
+        so_far = np.zeros((high - low + 1, panel.shape[1]), dtype=np.int32)
+        np.cumsum(panel.seen[low:high], axis=0, out=so_far[1:])
+        again = (so_far[windows[:, 1] - low] - so_far[windows[:, 0] - low] > 1) & block.mask
+        part = block.values if weighted else block.mask
+        items.append(np.count_nonzero(again, axis=1))
+        shares.append((part * again).sum(axis=1) / np.maximum(part.sum(axis=1), np.finfo(float).tiny))
+    return np.concatenate(items), np.minimum(np.concatenate(shares), 1.0)
 
 
 def _factors(panel: Panel, method: str, rule: Splice, plan: list[tuple[int, int]], split: str | None) -> pl.DataFrame:

@@ -17,16 +17,11 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from ..errors import InputDataError
-from .faults import Duplicates, WrongSetting, choice, some
+from .columns import Columns, Flags, Floats, Whole, columns
+from .faults import Duplicates, WrongSetting, choice
 
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
-Whole = NDArray[np.int64]
-
-COLUMNS = ("period", "item", "price", "quantity")
 SPARSE = 4
 """A panel is kept dense if it has at most this many cells a row of the table: then it is no larger than the table."""
 SLACK = 1024
@@ -48,12 +43,23 @@ class Block:
         Where there is an observation; None if everywhere.
     columns : array of int or None
         Which items of the panel the columns are; None for all of them.
+    part_of : (Block, slice) or None
+        The block whose rows these are: what is computed of it serves all its parts.
     """
 
     prices: Floats
     quantities: Floats
     seen: Flags | None
     columns: Whole | None
+    part_of: tuple[Block, slice] | None = None
+
+    @cached_property
+    def values(self) -> Floats:
+        """The expenditures."""
+        if self.part_of is None:
+            return self.prices * self.quantities
+        block, rows = self.part_of
+        return block.values[rows]
 
     @property
     def mask(self) -> Flags:
@@ -62,8 +68,9 @@ class Block:
 
     def rows(self, start: int, stop: int) -> Block:
         """Return some of the periods."""
-        seen = None if self.seen is None else self.seen[start:stop]
-        return Block(self.prices[start:stop], self.quantities[start:stop], seen, self.columns)
+        rows = slice(start, stop)
+        seen = None if self.seen is None else self.seen[rows]
+        return Block(self.prices[rows], self.quantities[rows], seen, self.columns, (self, rows))
 
     def of(self, keep: Flags) -> Block:
         """Return some of the columns."""
@@ -110,6 +117,11 @@ class Panel:
         if self.cells is None and self.seen is not None:
             found = int(np.count_nonzero(self.seen))
         return self.shape[0] * self.shape[1] - found
+
+    @cached_property
+    def positive(self) -> bool:
+        """Whether no price is zero."""
+        return bool(self.prices.all())
 
     def position(self, period: object, *, name: str) -> int:
         """Return the number of a period.
@@ -247,97 +259,19 @@ def panel(table: Any, *, duplicates: str = "error") -> Panel:
     choice("duplicates", duplicates, ("error", "unit_value"))
     if isinstance(table, Panel):
         return table
-    frame = _amounts(_frame(table))
-    if frame["price"].null_count():
-        frame = frame.filter(pl.col("price").is_not_null())
-    if frame.is_empty():
-        raise InputDataError("no row has a price", where="table")
-    periods, rows = _numbered(frame["period"])
-    items, columns = _repeated(frame["item"], rows)
-    cells = rows * len(items) + columns
-    prices = frame["price"].to_numpy()
-    quantities = frame["quantity"].to_numpy() if "quantity" in frame.columns else None
+    given = columns(table)
     if duplicates == "unit_value":
-        cells, prices, quantities = _unit_values(cells, prices, quantities)
-    return _arranged(periods, items, cells, prices, quantities)
+        given = _unit_values(given)
+    return _arranged(given)
 
 
-def _frame(table: Any) -> pl.DataFrame:
-    if isinstance(table, pl.LazyFrame):
-        table = table.collect()
-    frame = table if isinstance(table, pl.DataFrame) else pl.DataFrame(table)
-    lacking = [name for name in COLUMNS[:3] if name not in frame.columns]
-    if lacking:
-        raise InputDataError(f"no column {some(lacking)}", expected=", ".join(COLUMNS), where="table")
-    frame = pl.DataFrame({name: frame[name] for name in COLUMNS if name in frame.columns})
-    for name in ("period", "item"):
-        if frame.schema[name] == pl.Categorical:
-            # categories sort by first appearance in some versions, and the order of rows must not matter
-            frame = frame.with_columns(pl.col(name).cast(pl.String))
-        if frame.schema[name].is_float():
-            frame = frame.with_columns(pl.col(name).fill_nan(None))
-        if frame[name].null_count():
-            raise InputDataError(f"{frame[name].null_count()} rows have no {name}", where="table")
-    return frame
-
-
-def _amounts(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return prices and quantities as floats, NaN as null, and refuse what cannot be an amount."""
-    names = [name for name in COLUMNS[2:] if name in frame.columns]
-    for name in names:
-        if not (frame.schema[name].is_numeric() or frame.schema[name] == pl.Null):
-            raise InputDataError(f"{name} is of type {frame.schema[name]}", expected="numbers", where="table")
-    # column by column: a query would be handed to threads, which costs more than the work on a busy machine
-    amounts = {name: _without_nan(frame[name].cast(pl.Float64)) for name in names}
-    frame = pl.DataFrame({**frame.to_dict(), **amounts})
-    for name in names:
-        wrong = frame[name].min(), frame[name].max()
-        if wrong[0] is not None and (wrong[0] < 0 or wrong[1] == float("inf")):  # type: ignore[operator]
-            rows = frame.filter((pl.col(name) < 0) | pl.col(name).is_infinite())
-            cells = [f"item {i} in period {t}" for t, i in rows.select("period", "item").iter_rows()]
-            raise InputDataError(f"{name} of {some(cells)}", expected="a finite amount of at least 0", where="table")
-    return frame
-
-
-def _without_nan(amounts: pl.Series) -> pl.Series:
-    """Return amounts with null for NaN."""
-    return amounts.fill_nan(None) if np.isnan(amounts.to_numpy()).any() else amounts
-
-
-def _numbered(column: pl.Series) -> tuple[pl.Series, Whole]:
-    """Return the sorted entries of a column without repetition, and the position of each entry among them."""
-    known = column.unique().sort()
-    if column.dtype == pl.String:
-        return known, column.cast(pl.Enum(known)).to_physical().to_numpy().astype(np.int64)
-    if column.dtype.is_integer() or column.dtype.is_temporal():
-        least = known.cast(pl.Int64)
-        first, span = int(least[0]), int(least[-1]) - int(least[0]) + 1
-        if span <= 4 * len(column) + 1024:
-            place = np.zeros(span, dtype=np.int64)
-            place[least.to_numpy() - first] = np.arange(len(known))
-            return known, place[column.cast(pl.Int64).to_numpy() - first]
-    ranks = pl.DataFrame({"known": known, "number": np.arange(len(known))})
-    joined = column.to_frame("known").join(ranks, on="known", how="left", maintain_order="left")
-    return known, joined["number"].to_numpy()
-
-
-def _repeated(column: pl.Series, periods: Whole) -> tuple[pl.Series, Whole]:
-    """Return what `_numbered` does, sooner if the same items follow each other in every period, as they often do."""
-    change = np.flatnonzero(np.diff(periods[: len(column) // 2 + 1]))
-    size = int(change[0]) + 1 if len(change) else len(column)
-    times, rest = divmod(len(column), size)
-    if rest == 0 and times == int(periods.max()) + 1 > 1:
-        head = column.head(size)
-        if (pl.concat([head] * times, rechunk=False) == column).all():
-            known, places = _numbered(head)
-            return known, np.tile(places, times)
-    return _numbered(column)
-
-
-def _unit_values(cells: Whole, prices: Floats, quantities: Floats | None) -> tuple[Whole, Floats, Floats]:
+def _unit_values(given: Columns) -> Columns:
     """Return one row a cell: the volumes added up, in an order that is the same for any order of the rows."""
+    prices, quantities, cells = given.prices, given.quantities, given.cells
     if quantities is None:
         raise InputDataError("unit values weigh prices", expected="a column quantity", where="table")
+    if cells is None:
+        return given
     order = np.lexsort((quantities, prices, cells))
     cells, prices, quantities = cells[order], prices[order], quantities[order]
     first = np.flatnonzero(np.r_[True, cells[1:] != cells[:-1]])
@@ -350,44 +284,45 @@ def _unit_values(cells: Whole, prices: Floats, quantities: Floats | None) -> tup
     value = np.where(single | same, prices[first], value)
     if not np.isfinite(value).all():
         raise InputDataError("rows to be joined have different prices and no quantity", where="table")
-    return cells[first], value, total
+    return replace(given, cells=cells[first], prices=value, quantities=total)
 
 
-def _arranged(periods: pl.Series, items: pl.Series, cells: Whole, prices: Floats, quantities: Floats | None) -> Panel:
-    size = len(periods) * len(items)
-    if size > SPARSE * len(cells) + SLACK:
-        order = np.argsort(cells, kind="stable")
-        cells = cells[order]
-        _refuse_repeats(periods, items, cells)
-        weighed = None if quantities is None else ~np.isnan(quantities[order])
-        if weighed is None or weighed.all():
-            weighed = None
-        ordered = None if quantities is None else quantities[order]
-        return Panel(periods, items, cells, prices[order], ordered, None, weighed)
+def _arranged(given: Columns) -> Panel:
+    """Return the panel of rows of which each has a cell of its own."""
+    periods, items, cells, quantities = given.periods, given.items, given.cells, given.quantities
     shape = (len(periods), len(items))
-    if len(cells) == size and np.array_equal(cells, np.arange(size)) and not _lacks(quantities):
+    if cells is None and not given.lacking:
         # a complete table in order is a panel as it stands
         whole = None if quantities is None else quantities.reshape(shape)
-        return Panel(periods, items, None, prices.reshape(shape), whole, None, None)
-    seen = np.zeros(size, dtype=bool)
-    seen[cells] = True
-    if np.count_nonzero(seen) != len(cells):
-        _refuse_repeats(periods, items, np.sort(cells))
-    where: Flags | None = None if len(cells) == size else seen.reshape(shape)
-    dense = _spread(cells, prices, np.ones(shape))
+        return Panel(periods, items, None, given.prices.reshape(shape), whole, None, None)
+    if cells is None:
+        cells = np.arange(shape[0] * shape[1])
+    if shape[0] * shape[1] > SPARSE * len(cells) + SLACK:
+        return _sparse(given, cells)
+    complete = len(cells) == shape[0] * shape[1]
+    prices = _spread(cells, given.prices, np.full(shape, np.nan if complete else 1.0))
+    seen = None if complete else _marked(cells, shape)
+    # as many rows as cells, and none empty, is one row each
+    if np.isnan(prices.min()) if seen is None else np.count_nonzero(seen) < len(cells):
+        _refuse_repeats(given, np.sort(cells))
     if quantities is None:
-        return Panel(periods, items, None, dense, None, where, where)
-    lacking = np.isnan(quantities)
-    if not lacking.any():
-        return Panel(periods, items, None, dense, _spread(cells, quantities, np.zeros(shape)), where, where)
-    seen = seen.copy()
-    seen[cells[lacking]] = False
-    amounts = _spread(cells, np.where(lacking, 0.0, quantities), np.zeros(shape))
-    return Panel(periods, items, None, dense, amounts, where, seen.reshape(shape))
+        return Panel(periods, items, None, prices, None, seen, seen)
+    if not given.lacking:
+        return Panel(periods, items, None, prices, _spread(cells, quantities, np.zeros(shape)), seen, seen)
+    known = ~np.isnan(quantities)
+    amounts = _spread(cells[known], quantities[known], np.zeros(shape))
+    return Panel(periods, items, None, prices, amounts, seen, _marked(cells[known], shape))
 
 
-def _lacks(quantities: Floats | None) -> bool:
-    return quantities is not None and bool(np.isnan(quantities).any())
+def _sparse(given: Columns, cells: Whole) -> Panel:
+    order = np.argsort(cells, kind="stable")
+    cells, prices = cells[order], given.prices[order]
+    _refuse_repeats(given, cells)
+    if given.quantities is None:
+        return Panel(given.periods, given.items, cells, prices, None, None, None)
+    quantities = given.quantities[order]
+    weighed = ~np.isnan(quantities) if given.lacking else None
+    return Panel(given.periods, given.items, cells, prices, quantities, None, weighed)
 
 
 def _spread(cells: Whole, amounts: Floats, found: Floats) -> Floats:
@@ -396,7 +331,15 @@ def _spread(cells: Whole, amounts: Floats, found: Floats) -> Floats:
     return found
 
 
-def _refuse_repeats(periods: pl.Series, items: pl.Series, cells: Whole) -> None:
-    repeated = np.unique(cells[1:][cells[1:] == cells[:-1]])
+def _marked(cells: Whole, shape: tuple[int, int]) -> Flags:
+    """Return which cells are named."""
+    found = np.zeros(shape, dtype=bool)
+    found.ravel()[cells] = True
+    return found
+
+
+def _refuse_repeats(given: Columns, cells: Whole) -> None:
+    """Refuse cells that occur more than once, given in ascending order."""
+    repeated, width = np.unique(cells[1:][cells[1:] == cells[:-1]]), len(given.items)
     if len(repeated):
-        raise Duplicates([(periods[int(c) // len(items)], items[int(c) % len(items)]) for c in repeated])
+        raise Duplicates([(given.periods[int(c) // width], given.items[int(c) % width]) for c in repeated])

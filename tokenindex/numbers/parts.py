@@ -22,7 +22,8 @@ from functools import cached_property
 
 import numpy as np
 
-from .panels import Block, Flags, Floats
+from .columns import Flags, Floats
+from .panels import Block
 
 
 def log_mean(a: Floats, b: Floats) -> Floats:
@@ -80,7 +81,7 @@ class Pairs:
 
     def __init__(self, base: Block, current: Block, weights: Block | None) -> None:
         self.p0, self.p1 = base.prices, current.prices
-        self._q0, self._q1, self._weights = base.quantities, current.quantities, weights
+        self._base, self._current, self._weights = base, current, weights
         self.columns = current.columns
         complete = base.seen is None and current.seen is None
         self.both: Flags | None = None if complete else base.mask & current.mask
@@ -91,11 +92,11 @@ class Pairs:
 
     @cached_property
     def q0(self) -> Floats:
-        return self.masked(self._q0)
+        return self.masked(self._base.quantities)
 
     @cached_property
     def q1(self) -> Floats:
-        return self.masked(self._q1)
+        return self.masked(self._current.quantities)
 
     @property
     def qb(self) -> Floats:
@@ -114,12 +115,12 @@ class Pairs:
     @cached_property
     def v0(self) -> Floats:
         """The expenditure of the base on matched items."""
-        return np.broadcast_to(self.p0 * self.q0, self.p1.shape)
+        return np.broadcast_to(self.masked(self._base.values), self.p1.shape)
 
     @cached_property
     def v1(self) -> Floats:
         """The current expenditure on matched items."""
-        return self.p1 * self.q1
+        return self.masked(self._current.values)
 
     @cached_property
     def relatives(self) -> Floats:
@@ -129,7 +130,14 @@ class Pairs:
     @cached_property
     def logs(self) -> Floats:
         """The logarithms of the relatives."""
-        return np.asarray(np.log(self.relatives))
+        relatives = np.asarray(self.p1 / self.p0)
+        return np.log(relatives, out=relatives)
+
+    @property
+    def spent(self) -> Floats:
+        """The current expenditure on matched items, of each row."""
+        # summed without making the products, unless they are there
+        return np.asarray(self.v1.sum(axis=1)) if "v1" in vars(self) else dot(self.p1, self.q1)
 
     @cached_property
     def items(self) -> Floats:

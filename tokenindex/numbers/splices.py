@@ -38,9 +38,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .columns import Floats, Whole
 from .faults import WrongSetting, choice, needs
 from .index import Links
-from .panels import Floats, Whole
 
 ROLLING = ("movement", "window", "half", "mean", "wisp", "hasp", "mean_published")
 FIXED = ("fbew", "fbmw")

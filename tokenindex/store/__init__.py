@@ -3,7 +3,7 @@
 *Reads* and *writes* batches. *Never* changes a row, and is never the truth: every batch can be made again from its capture,
 and one that is missing or not as it was written is.
 
-A **batch** is what one version of an adapter reads in one look at a source: up to six tables, which become visible together
+A **batch** is what one version of an adapter reads in one look at a source: its tables, which become visible together
 or not at all. `plain` keeps it in Parquet files and a chain, `lake` in Delta tables.
 """
 
@@ -22,12 +22,10 @@ from ..adapters import Capture, Parsed
 from ..digests import row_digests, schema_digest
 from ..files import Files
 from ..records import canonical, moment_text
-from ..tables import JUDGMENTS, OBSERVATIONS, RATES, REJECTS, SIGHTINGS, VOLUMES, Table
+from ..tables import Table
 
 KINDS: Final = ("parquet", "delta")
-TABLES: Final[dict[str, Table]] = {
-    table.name.lower(): table for table in (OBSERVATIONS, VOLUMES, SIGHTINGS, RATES, JUDGMENTS, REJECTS)
-}
+TABLES: Final[dict[str, Table]] = {table.name.lower(): table for table in Parsed().tables()}
 PLACE: Final = {"batch": pl.String, "row": pl.Int64}
 """The columns that the store puts before those of a table: the batch, and the place of the row in it."""
 

@@ -10,24 +10,25 @@ import os
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .errors import InputDataError, LedgerError
-from .report import columns
+from ..errors import DeterminationError, InputDataError, LedgerError
+from ..report import columns
+from . import Answer, own_home, progress
 
 if TYPE_CHECKING:
-    from .chains import Entry
-    from .home import Home, Progress
-    from .verification import Step
+    from ..chains import Entry
+    from ..verification import Step
 
-Answer = tuple[str, Any]
-Opened = Callable[[argparse.Namespace], "Home"]
 _SHOWN = ("entry", "at", "kind", "index", "date", "price", "level", "status", "record")
 
 
-def publish(options: argparse.Namespace, home: Home, progress: Progress) -> Answer:
+def publish(options: argparse.Namespace) -> Answer:
     """Publish the fixings of a date or of a range of dates."""
-    from . import publication
+    if options.start and not options.end:
+        raise DeterminationError("--from without --to", expected="the last fixing date as well")
+    home = own_home(options)
+    from .. import publication
 
     first = home.methodology(options.index[0], options.date or options.end)
     days = [options.date] if options.date else first.calendar.between(options.start, options.end)
@@ -37,9 +38,10 @@ def publish(options: argparse.Namespace, home: Home, progress: Progress) -> Answ
     return _entered(entries)
 
 
-def restate(options: argparse.Namespace, home: Home, progress: Progress) -> Answer:
+def restate(options: argparse.Namespace) -> Answer:
     """Determine a published fixing again, and put the new figure on record."""
-    from . import publication
+    home = own_home(options)
+    from .. import publication
 
     entry = publication.restate(
         home,
@@ -68,9 +70,10 @@ def restate(options: argparse.Namespace, home: Home, progress: Progress) -> Answ
     return f"{text}\n{became}\n{listed}", content[0]
 
 
-def cease(options: argparse.Namespace, home: Home, progress: Progress) -> Answer:
+def cease(options: argparse.Namespace) -> Answer:
     """Put the end of an index on record."""
-    from . import publication
+    home = own_home(options)
+    from .. import publication
 
     entry = publication.cease(
         home,
@@ -86,7 +89,7 @@ def cease(options: argparse.Namespace, home: Home, progress: Progress) -> Answer
 
 def new_key(options: argparse.Namespace) -> Answer:
     """Write a new private key into a file that only its owner may read."""
-    from . import signing
+    from .. import signing
 
     made = signing.new_key()
     try:
@@ -101,9 +104,10 @@ def new_key(options: argparse.Namespace) -> Answer:
     return f"made {options.file}, keep it secret\nkey {name}", {"key": name, "file": str(options.file)}
 
 
-def introduce_key(options: argparse.Namespace, home: Home, progress: Progress) -> Answer:
+def introduce_key(options: argparse.Namespace) -> Answer:
     """Put a public key on record; it signs from then on."""
-    from . import publication
+    home = own_home(options)
+    from .. import publication
 
     entry = publication.introduce_key(
         home, _bytes_of(options.file), at=_now(options), valid_to=options.valid_to, key=_key(options)
@@ -113,18 +117,20 @@ def introduce_key(options: argparse.Namespace, home: Home, progress: Progress) -
     return f"key {home.ledger().signer} signs from entry {entry.number} on{retired}", entry.fields
 
 
-def anchor(options: argparse.Namespace, home: Home, progress: Progress) -> Answer:
+def anchor(options: argparse.Namespace) -> Answer:
     """Write down the head of the ledger."""
-    from . import publication
+    home = own_home(options)
+    from .. import publication
 
     name = publication.anchor(home)
     content = (home.files.read(name) or b"").decode()
     return f"{content}written to {home.where(name)}", {"anchor": content.strip(), "file": home.where(name)}
 
 
-def ledger(options: argparse.Namespace, home: Home, progress: Progress) -> Answer:
+def ledger(options: argparse.Namespace) -> Answer:
     """Check the ledger: chain, rules, signatures, anchors, records; and list its last entries."""
-    from .ledger import check_anchor, check_signatures
+    home = own_home(options)
+    from ..ledger import check_anchor, check_signatures
 
     there = home.ledger()
     keys = check_signatures(there, home.files.read)
@@ -144,9 +150,10 @@ def ledger(options: argparse.Namespace, home: Home, progress: Progress) -> Answe
     return f"{text}\n{told}".lstrip(), {"entries": content, "number": len(there.entries), "keys": list(keys)}
 
 
-def show(options: argparse.Namespace, home: Home, progress: Progress) -> Answer:
+def show(options: argparse.Namespace) -> Answer:
     """Return a past fixing: as first published, as it holds, as corrected, or as known at a moment; by any version."""
-    from .publication import figure
+    home = own_home(options)
+    from ..publication import figure
 
     held = figure(home, options.index, options.date, as_of=options.as_of, version=options.version)
     document = held.document
@@ -165,10 +172,11 @@ def show(options: argparse.Namespace, home: Home, progress: Progress) -> Answer:
     return "\n".join(lines), content
 
 
-def errata(options: argparse.Namespace, home: Home, progress: Progress) -> Answer:
+def errata(options: argparse.Namespace) -> Answer:
     """Determine every published fixing again, and list the differences by cause."""
-    from .errata import CAUSES
-    from .errata import errata as found_errata
+    home = own_home(options)
+    from ..errata import CAUSES
+    from ..errata import errata as found_errata
 
     found = found_errata(home, at=_now(options), progress=progress)
     progress("")
@@ -179,9 +187,10 @@ def errata(options: argparse.Namespace, home: Home, progress: Progress) -> Answe
     return whole, {"counts": counts, "differences": found.to_dicts()}
 
 
-def bundle(options: argparse.Namespace, home: Home, progress: Progress) -> Answer:
+def bundle(options: argparse.Namespace) -> Answer:
     """Write the evidence of published fixings into one file."""
-    from .bundles import write_bundle
+    home = own_home(options)
+    from ..bundles import write_bundle
 
     manifest = write_bundle(
         home,
@@ -200,9 +209,9 @@ def bundle(options: argparse.Namespace, home: Home, progress: Progress) -> Answe
     return "\n".join(lines), content
 
 
-def verified_bundle(options: argparse.Namespace, progress: Progress, passed: Callable[[Step], None]) -> Answer:
+def verified_bundle(options: argparse.Namespace, passed: Callable[[Step], None]) -> Answer:
     """Verify a bundle with nothing but the bundle."""
-    from .bundles import verify_bundle
+    from ..bundles import verify_bundle
 
     anchors = [_bytes_of(path) for path in options.anchor]
     steps = []
@@ -229,7 +238,10 @@ def _entered(entries: list[Entry]) -> Answer:
 def _now(options: argparse.Namespace) -> datetime:
     """Return the moment of an act: what the command line says, or what the clock says."""
     said: datetime | None = options.at
-    return said or datetime.now(UTC)
+    now = datetime.now(UTC)
+    if said and said > now:
+        raise LedgerError(f"{said:%Y-%m-%d %H:%M}Z lies ahead", where="--at", expected=f"up to {now:%Y-%m-%d %H:%M}Z")
+    return said or now
 
 
 def _key(options: argparse.Namespace) -> bytes | None:

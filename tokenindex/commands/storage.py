@@ -9,19 +9,19 @@ import argparse
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from .errors import InputDataError, LedgerError
-from .report import columns
+from ..errors import InputDataError, LedgerError
+from ..report import columns
+from . import Answer, own_home, progress
 
 if TYPE_CHECKING:
-    from .home import Home, Progress
-    from .store import Store
-
-Answer = tuple[str, Any]
+    from ..home import Home
+    from ..store import Store
 
 
-def store(options: argparse.Namespace, home: Home, progress: Progress) -> Answer:
+def store(options: argparse.Namespace) -> Answer:
     """Describe the store, and compare the rows of every batch with their digests."""
-    from .store import contents
+    home = own_home(options)
+    from ..store import contents
 
     kept = _store(home)
     progress("reading every batch")
@@ -54,8 +54,9 @@ def store(options: argparse.Namespace, home: Home, progress: Progress) -> Answer
     return "\n".join(lines), content
 
 
-def compact(options: argparse.Namespace, home: Home, progress: Progress) -> Answer:
+def compact(options: argparse.Namespace) -> Answer:
     """Put small files together, and copy the entries of long lists into one file."""
+    home = own_home(options)
     progress("compacting")
     gathered = home.looks.gather() + home.ledger_chain.gather()
     done = {"written": 0, "removed": 0}
@@ -67,9 +68,10 @@ def compact(options: argparse.Namespace, home: Home, progress: Progress) -> Answ
     return f"compacted   {done['removed']} files into {done['written']}; {gathered} files of entries written", content
 
 
-def retain(options: argparse.Namespace, home: Home, progress: Progress) -> Answer:
+def retain(options: argparse.Namespace) -> Answer:
     """Remove captures that were last of use longer ago than must be kept."""
-    from .retention import due, retire
+    home = own_home(options)
+    from ..retention import due, retire
 
     if options.at > datetime.now(UTC):
         raise LedgerError(f"{options.at} is not over yet", where="--at", expected="a moment that is past")
