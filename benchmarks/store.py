@@ -3,9 +3,9 @@
     python benchmarks/store.py [--appends N] [--rows N] [--captures N] [--folder FOLDER]
 
 Every batch is appended to all four in turn, so that what else the machine does hits all of them. A bare Parquet file is
-written by polars and neither flushed nor listed: what it leaves out is what a store is for. Then all rows, those of one day,
-and those known at half of the time are read, before and after a compaction, and must be the same rows in all four. At the
-end a home of many small captures is made without parsing them, and opened.
+written by polars and neither flushed nor listed: what it leaves out is what a store is for. Then all rows, those of one
+day, and those known at half of the time are read, before and after a compaction, and must be the same rows in all four. At
+the end a home of many small captures is made without parsing them, and opened.
 """
 
 from __future__ import annotations

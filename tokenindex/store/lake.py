@@ -91,7 +91,8 @@ class _Table:
 
     @property
     def uri(self) -> str:
-        return f"{self.files}/store/{self.name}"
+        place = self.files.path.resolve().as_uri() if isinstance(self.files, LocalFiles) else str(self.files)
+        return f"{place}/store/{self.name}"
 
     @property
     def options(self) -> dict[str, str] | None:
@@ -223,6 +224,9 @@ class DeltaStore:
 
     def __post_init__(self) -> None:
         _deltalake()
+        if "%" in str(self.files.path.resolve() if isinstance(self.files, LocalFiles) else self.files):
+            found = "there is a % in the path, which deltalake takes for a part of a coded letter"
+            raise LedgerError(found, where=str(self.files), remedy='name another folder, or set store = "parquet"')
         schemas = {name: placed("", table.empty()).schema for name, table in TABLES.items()} | {"batches": BATCHES}
         self._tables = {name: _Table(self.files, name, schema) for name, schema in schemas.items()}
 
