@@ -560,6 +560,43 @@ def test_delta_tables_are_those_of_deltalake(tmp_path: Path) -> None:
     assert deltalake.DeltaTable(tmp_path / "home/store/observations", version=3).count() == 3
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_store_can_stand_in_any_folder(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if kind == "delta":
+        pytest.importorskip("deltalake")
+    (tmp_path / "ü #?&").mkdir()
+    monkeypatch.chdir(tmp_path / "ü #?&")
+    store, batches = made(kind, Path("h ome")), several(3)
+    for one, parsed in batches.values():
+        store.append(one, parsed)
+    whole(store, batches)
+    store.compact(list(batches))
+    whole(store, batches)
+    assert [path.name for path in tmp_path.iterdir()] == ["ü #?&"]
+    assert os.listdir() == ["h ome"]  # noqa: PTH208
+    if kind == "delta":
+        with pytest.raises(LedgerError, match="%"):
+            made(kind, Path("h%41ome"))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_file_that_was_changed_is_left_out_of_a_compaction(name: str, tmp_path: Path) -> None:
+    store, batches = made(name, tmp_path / "home"), several(3)
+    for one, parsed in batches.values():
+        store.append(one, parsed)
+    spoilt = sorted((tmp_path / "home/store/observations").glob("*.parquet"))[0]
+    spoilt.write_bytes(spoilt.read_bytes()[:-9])
+    (lost,) = set(batches) - again(store).read(batches).batches
+    store.compact(list(batches))
+    for one in (store, again(store)):
+        assert one.read(batches).batches == set(batches) - {lost}
+    assert store.append(*batches[lost], damaged=lost in store.batches())
+    whole(store, batches)
+    if name == "parquet":
+        store.compact(list(batches))
+        assert len(list((tmp_path / "home/store/observations").glob("*.parquet"))) == 1
+
+
 def test_the_clock_of_a_delta_table_is_not_asked(tmp_path: Path) -> None:
     store, batches = made("delta", tmp_path / "home"), several(3)
     for one, parsed in batches.values():

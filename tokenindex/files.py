@@ -130,7 +130,6 @@ class LocalFiles:
     def remove(self, name: str) -> None:
         """Take a file away."""
         self._at(name).unlink(missing_ok=True)
-        _flush(self._at(name).parent)
 
     def _at(self, name: str) -> Path:
         parts = name.split("/")

@@ -4,6 +4,9 @@
 bytes it names. *Never* removes what was of use within the years, and never a look, a record or an entry of the ledger:
 that a capture was there, and its digest, stay.
 
+Rows go with their captures. Delta tables keep them in the files of their older versions until somebody vacuums, which we
+never do.
+
 A capture was **last of use** when it was last known from a look, on the date of the last fixing whose record names it,
 or when something that rests on it was last entered in the ledger, whichever was last.
 """

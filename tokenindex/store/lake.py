@@ -19,20 +19,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
-import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
 from ..adapters import Parsed
-from ..errors import AdapterError, LedgerError
-from ..files import Files, LocalFiles, ObjectFiles
+from ..errors import LedgerError
+from ..files import Files, LocalFiles
 from . import TABLES, Batch, Found, Kept, Part, contents, empty_frames, intact, parquet, parts_of, placed
+from .deltalog import DeltaLog, File, deltalake_module
 
 FACTS: Final = ("sha256", "name", "adapter", "source", "seen_at", "known_at", "licence", "reference", "version")
 BATCHES: Final = pl.Schema(
@@ -45,7 +43,8 @@ BATCHES: Final = pl.Schema(
     }
 )
 """The columns of the table of batches: `stored` is the `batch` of its rows, `tables` their digests and files as JSON."""
-CHECKPOINT_EVERY: Final = 100
+KEY: Final = 64
+"""Length of the key of a batch, with which `stored` begins."""
 ATTEMPTS: Final = 1000
 REWRITES: Final = 10
 SEGMENT_ROWS: Final = 1_000_000
@@ -70,147 +69,6 @@ class _Stored:
         return cls(row["attempt"], row["stored"], Kept({name: row[name] for name in FACTS}, parts), files)
 
 
-@dataclass(frozen=True)
-class _File:
-    """A Parquet file: its name in the folder of its table, digest, bytes and rows."""
-
-    name: str
-    sha256: str
-    size: int
-    rows: int
-
-
-@dataclass
-class _Table:
-    """One Delta table: its log, and the last commit that was seen."""
-
-    files: Files
-    name: str
-    schema: pl.Schema
-    version: int = -1
-
-    @property
-    def uri(self) -> str:
-        return f"{self.files}/store/{self.name}"
-
-    @property
-    def options(self) -> dict[str, str] | None:
-        return self.files.options if isinstance(self.files, ObjectFiles) else None
-
-    def commit_name(self, version: int) -> str:
-        return f"store/{self.name}/_delta_log/{version:020}.json"
-
-    def delta(self) -> Any:
-        """Return the table as deltalake has it now."""
-        return _deltalake().DeltaTable(self.uri, storage_options=self.options)
-
-    def exists(self) -> bool:
-        return self.version >= 0 or self.files.read(self.commit_name(0)) is not None
-
-    def create(self) -> None:
-        """Make the table, unless somebody did."""
-        if self.exists():
-            return
-        import pyarrow as pa
-
-        arrow = pl.DataFrame(schema=self.schema).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
-        settings = {"delta.appendOnly": "true", "delta.enableExpiredLogCleanup": "false"}
-        deltalake = _deltalake()
-        try:
-            deltalake.DeltaTable.create(
-                self.uri, pa.schema(arrow), configuration=settings, mode="ignore", storage_options=self.options
-            )
-        except deltalake.exceptions.DeltaError:
-            if not self.exists():
-                raise
-        self.flush(0)
-
-    def news(self) -> Iterator[list[dict[str, Any]]]:
-        """Yield the commits since the last that was seen; the first time, since the last checkpoint."""
-        if self.version < 0:
-            last = self.files.read(f"store/{self.name}/_delta_log/_last_checkpoint")
-            self.version = int(json.loads(last)["version"]) if last else -1
-        while (content := self.files.read(self.commit_name(self.version + 1))) is not None:
-            self.version += 1
-            yield _actions(content)
-
-    def commit(self, info: dict[str, Any], file: _File, moment: int) -> bool:
-        """Add one file by the next commit; False if somebody else made that commit."""
-        about = {**info, "operation": "WRITE", "operationParameters": {"mode": "Append"}, "isBlindAppend": True}
-        actions = [_info(about, moment), {"add": _add(file, moment, new=True)}]
-        if not self.files.create(self.commit_name(self.version + 1), _lines(actions)):
-            return False
-        self.version += 1
-        if self.version % CHECKPOINT_EVERY == 0:
-            self.checkpoint(self.version)
-        return True
-
-    def replace(self, removed: Mapping[str, int], file: _File | None, *, seen: int, new: bool) -> bool:
-        """Put one file in the place of others; False if one of those was removed by somebody since the version `seen`.
-
-        Of two compactions at once by deltalake 1.6 both succeed, and their rows are in the table twice.
-        """
-        now = time.time_ns() // 10**6
-        about: dict[str, Any] = {
-            "operation": "DELETE" if new else "OPTIMIZE",
-            "operationParameters": {},
-            "isBlindAppend": False,
-        }
-        actions = [_info(about, now)]
-        for path, size in removed.items():
-            gone = {"path": path, "deletionTimestamp": now, "dataChange": new, "size": size}
-            actions.append({"remove": {**gone, "extendedFileMetadata": True, "partitionValues": {}}})
-        actions += [{"add": _add(file, now, new=new)}] if file else []
-        version = seen + 1
-        while not self.files.create(self.commit_name(version), _lines(actions)):
-            others = _actions(self.files.read(self.commit_name(version)) or b"")
-            if any(action.get("remove", {}).get("path") in removed for action in others):
-                return False
-            version += 1
-        self.checkpoint(version)
-        return True
-
-    def checkpoint(self, version: int) -> None:
-        """Let deltalake write down what the table holds now, and flush that."""
-        self.delta().create_checkpoint()
-        if isinstance(self.files, LocalFiles):
-            folder = self.files.path / "store" / self.name / "_delta_log"
-            for path in (*folder.glob("*.checkpoint*"), folder / "_last_checkpoint", folder):
-                if path == folder or path.name == "_last_checkpoint" or int(path.name[:20]) >= version:
-                    _fsync(path)
-
-    def set_append_only(self, append_only: bool) -> None:
-        """Allow rows to be removed, or forbid it again."""
-        delta = self.delta()
-        delta.alter.set_table_properties({"delta.appendOnly": str(append_only).lower()})
-        self.flush(delta.version())
-
-    def flush(self, version: int) -> None:
-        """Flush a commit that deltalake made, which it leaves to the system."""
-        if isinstance(self.files, LocalFiles):
-            path = self.files.path / self.commit_name(version)
-            for one in (path, path.parent, path.parent.parent, path.parent.parent.parent):
-                _fsync(one)
-
-
-def _info(about: dict[str, Any], moment: int) -> dict[str, Any]:
-    return {"commitInfo": {"timestamp": moment, "engineInfo": "tokenindex", **about}}
-
-
-def _add(file: _File, moment: int, *, new: bool) -> dict[str, Any]:
-    """Return the action that adds a file; `new`: with rows that were not there."""
-    facts = {"path": file.name, "partitionValues": {}, "size": file.size, "modificationTime": moment}
-    return {**facts, "dataChange": new, "stats": json.dumps({"numRecords": file.rows})}
-
-
-def _lines(actions: Sequence[dict[str, Any]]) -> bytes:
-    return b"".join(json.dumps(action).encode() + b"\n" for action in actions)
-
-
-def _actions(content: bytes) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in content.splitlines()]
-
-
 @dataclass
 class DeltaStore:
     """Batches in Delta tables of a home."""
@@ -218,13 +76,16 @@ class DeltaStore:
     files: Files
     kind: str = "delta"
     _stored: dict[str, _Stored] = field(default_factory=dict, repr=False)
-    _tables: dict[str, _Table] = field(default_factory=dict, repr=False)
+    _tables: dict[str, DeltaLog] = field(default_factory=dict, repr=False)
     _read_markers: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
-        _deltalake()
+        deltalake_module()
+        if "%" in str(self.files.path.resolve() if isinstance(self.files, LocalFiles) else self.files):
+            found = "there is a % in the path, which deltalake takes for a part of a coded letter"
+            raise LedgerError(found, where=str(self.files), remedy='name another folder, or set store = "parquet"')
         schemas = {name: placed("", table.empty()).schema for name, table in TABLES.items()} | {"batches": BATCHES}
-        self._tables = {name: _Table(self.files, name, schema) for name, schema in schemas.items()}
+        self._tables = {name: DeltaLog(self.files, name, schema) for name, schema in schemas.items()}
 
     def _now(self) -> dict[str, _Stored]:
         """Return the batches that count, by their keys."""
@@ -240,21 +101,20 @@ class DeltaStore:
                     self._count(action["commitInfo"]["batch"])
         return self._stored
 
-    def _load(self, markers: _Table) -> None:
+    def _load(self, markers: DeltaLog) -> None:
         """Read the table of batches anew."""
         delta = markers.delta()
         names = [f"store/batches/{path}" for path in _active(delta)]
         self._stored.clear()
-        for name, content in zip(names, self.files.read_each(names), strict=True):
-            frame = _frame(content)
-            if frame is None:
-                raise LedgerError(
-                    "a file of the table of batches cannot be read",
-                    where=f"{self.files}/{name}",
-                    remedy="take the folder store away: it is made again from the captures",
-                )
-            for row in frame.sort("attempt").iter_rows(named=True):
-                self._count(row)
+        frame = _frame(*self.files.read_each(names)) if names else pl.DataFrame(schema=BATCHES)
+        if frame is None:
+            raise LedgerError(
+                "the table of batches cannot be read",
+                where=markers.uri,
+                remedy="take the folder store away: it is made again from the captures",
+            )
+        for row in frame.sort("attempt").iter_rows(named=True):
+            self._count(row)
         markers.version, self._read_markers = delta.version(), True
 
     def _count(self, row: Mapping[str, Any]) -> None:
@@ -286,15 +146,15 @@ class DeltaStore:
                 return True
         raise _never_first(self._tables["batches"])
 
-    def _put(self, name: str, frame: pl.DataFrame, stored: str) -> _File:
+    def _put(self, name: str, frame: pl.DataFrame, stored: str) -> File:
         """Make a file in the folder of a table, which nobody sees before it is committed."""
         self._tables[name].create()
         content = parquet(frame)
-        file = _File(f"{stored}.parquet", hashlib.sha256(content).hexdigest(), len(content), len(frame))
+        file = File(f"{stored}.parquet", hashlib.sha256(content).hexdigest(), len(content), len(frame))
         self.files.create(f"store/{name}/{file.name}", content)
         return file
 
-    def _commit(self, name: str, file: _File, moment: int) -> None:
+    def _commit(self, name: str, file: File, moment: int) -> None:
         table = self._tables[name]
         for _ in range(ATTEMPTS):
             for _commit in table.news():
@@ -314,38 +174,45 @@ class DeltaStore:
         frames, whole = empty_frames(), set(wanted)
         for name, empty in frames.items():
             parts = {key: one.kept.parts[name] for key, one in wanted.items() if name in one.files}
-            if parts:
-                frames[name] = pl.concat([empty, *self._pieces(name, wanted)]).sort("batch", "row")
-                whole -= parts.keys() - intact(name, frames[name], parts)
+            if not parts:
+                continue
+            active = set(_active(self._tables[name].delta()))
+            loose = {key for key in parts if wanted[key].files[name][0] in active}
+            apart, damaged = self._loose(name, [wanted[key] for key in loose])
+            merged = self._merged(name, active, [wanted[key] for key in parts.keys() - loose])
+            rest = {key: part for key, part in parts.items() if key not in loose}
+            whole -= (loose & damaged) | (rest.keys() - intact(name, merged, rest))
+            frames[name] = pl.concat([empty, apart, merged])
         if len(whole) < len(wanted):
             frames = {name: frame.filter(pl.col("batch").is_in(list(whole))) for name, frame in frames.items()}
         return Found(frames, frozenset(whole))
 
-    def _pieces(self, name: str, wanted: Mapping[str, _Stored]) -> Iterator[pl.DataFrame]:
-        """Yield the rows of some batches, from their own files and from files of many."""
-        active = set(_active(self._tables[name].delta()))
-        own = dict(one.files[name] for one in self._stored.values() if name in one.files)
-        ours = [one.files[name][0] for one in wanted.values() if name in one.files]
-        files = [file for file in ours if file in active]
-        if len(files) < len(ours):
-            files += sorted(active - own.keys())
-        stored = pl.Series([one.stored for one in wanted.values()], dtype=pl.String)
-        names = [f"store/{name}/{file}" for file in files]
-        single = []
-        for file, content in zip(files, self.files.read_each(names), strict=True):
-            if file in own:
-                if content is not None and hashlib.sha256(content).hexdigest() == own[file]:
-                    single.append(content)
-                continue
-            frame = _frame(content)
-            if frame is not None:
-                yield self._keyed(frame.filter(pl.col("batch").is_in(stored.implode())), name)
-        if single:
-            yield self._keyed(pl.read_parquet(single), name)
+    def _loose(self, name: str, wanted: Sequence[_Stored]) -> tuple[pl.DataFrame, set[str]]:
+        """Return the rows of batches that have files of their own, and those whose file is not as it was written."""
+        contents, damaged = [], set()
+        names = [f"store/{name}/{one.files[name][0]}" for one in wanted]
+        for one, content in zip(wanted, self.files.read_each(names), strict=True):
+            if content is not None and hashlib.sha256(content).hexdigest() == one.files[name][1]:
+                contents.append(content)
+            else:
+                damaged.add(one.stored[:KEY])
+        frame = pl.read_parquet(contents) if contents else pl.DataFrame(schema=self._tables[name].schema)
+        return self._keyed(frame, name), damaged
+
+    def _merged(self, name: str, active: Collection[str], wanted: Sequence[_Stored]) -> pl.DataFrame:
+        """Return the rows of batches in files of many, in order; no digest of its bytes tells what such a file holds."""
+        pieces = [pl.DataFrame(schema=self._tables[name].schema)]
+        if wanted:
+            own = {one.files[name][0] for one in self._stored.values() if name in one.files}
+            names = [f"store/{name}/{file}" for file in sorted(active) if file not in own]
+            stored = pl.Series([one.stored for one in wanted], dtype=pl.String).implode()
+            frames = (_frame(content) for content in self.files.read_each(names))
+            pieces += [self._keyed(f.filter(pl.col("batch").is_in(stored)), name) for f in frames if f is not None]
+        return pl.concat(pieces).sort("batch", "row")
 
     def _keyed(self, frame: pl.DataFrame, name: str) -> pl.DataFrame:
         """Return rows whose batch is named by its key."""
-        keyed = frame.with_columns(pl.col("batch").str.head(64))
+        keyed = frame.with_columns(pl.col("batch").str.head(KEY))
         return keyed.select(pl.col(column).cast(dtype) for column, dtype in self._tables[name].schema.items())
 
     def snapshot(self) -> dict[str, Any]:
@@ -403,7 +270,7 @@ class DeltaStore:
         return 0, 0  # others compact all the time
 
 
-def _never_first(table: _Table) -> LedgerError:
+def _never_first(table: DeltaLog) -> LedgerError:
     return LedgerError("others are always first", where=table.uri, expected="a place to write to")
 
 
@@ -412,27 +279,10 @@ def _active(delta: Any) -> list[str]:
     return [str(path) for path in delta.get_add_actions()["path"].to_pylist()]
 
 
-def _frame(content: bytes | None) -> pl.DataFrame | None:
-    """Return the rows of a Parquet file; None if it is gone or cannot be read."""
+def _frame(*contents: bytes | None) -> pl.DataFrame | None:
+    """Return the rows of Parquet files; None if one is gone or cannot be read."""
+    whole = [content for content in contents if content]
     try:
-        return pl.read_parquet(content) if content else None
+        return pl.read_parquet(whole) if len(whole) == len(contents) else None
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
         return None
-
-
-def _fsync(path: Path) -> None:
-    opened = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
-
-
-def _deltalake() -> Any:
-    try:
-        import deltalake
-    except ImportError:
-        raise AdapterError(
-            "deltalake is not installed", remedy="install the extra: pip install 'tokenindex[store]'"
-        ) from None
-    return deltalake
