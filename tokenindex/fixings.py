@@ -122,6 +122,7 @@ def _sums(constituents: pl.DataFrame, dates: pl.DataFrame) -> pl.DataFrame:
         .join(sums, on="i", how="left")
         .sort("i")
         .with_columns(pl.col(*counts).fill_null(0))
+        .with_columns(pl.col(WIDE).cast(pl.Int128))  # whole numbers of Python, and not decimals
     )
 
 

@@ -6,6 +6,7 @@ outside the years the calendar was made for.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
@@ -108,7 +109,8 @@ class Calendar:
 
     def on_or_after(self, day: date) -> date | None:
         """Return the first fixing date from `day` on, or None past the end."""
-        return next((d for d in self.dates if d >= day), None)
+        number = bisect_left(self.dates, day)
+        return self.dates[number] if number < len(self.dates) else None
 
     def lookback(self, days: Sequence[date], *, length: int) -> list[date]:
         """Return the sorted union of each date and the `length` fixing dates before it."""
