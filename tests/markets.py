@@ -121,7 +121,9 @@ def _document(draw: Any, *, calendar: dict[str, Any], mix: str, fixed: bool) -> 
             ]
         )
     )[: draw(st.integers(0, 4))]
-    model_cap, vendor_cap = draw(st.sampled_from([("0.4", "0.6"), ("1", "1"), ("0.35", "0.55"), ("0.15", "0.4")]))
+    model_cap, vendor_cap = draw(
+        st.sampled_from([("0.4", "0.6"), ("1", "1"), ("1", "0.5"), ("0.35", "0.55"), ("0.15", "0.4")])
+    )
     formula = (
         'rule = "volume_weighted_mean"'
         if not fixed
