@@ -32,6 +32,8 @@ from .verification import Evidence, Step, difference, refused, reproduce
 FORMAT: Final = "tokenindex bundle 1"
 FIGURE_KINDS: Final = ("publication", "restatement", "correction")
 OUTSIDE: Final = ("manifest.json", "manifest.sig")
+LOOSE: Final = (*OUTSIDE, "README.md", "recompute.py")
+FOLDERS: Final = ("anchors", "captures", "keys", "ledger", "methodology", "records", "registries", "signatures")
 README: Final = """# Evidence of published fixings
 
 Everything from which the fixings listed in manifest.json can be reproduced: the captured files (captures/), the
@@ -292,6 +294,9 @@ class _Bundle:
         """Refuse a file that is missing, too much, or other than the manifest says."""
         listed = self.manifest["files"]
         there = set(self.container.names) - set(OUTSIDE)
+        for name in sorted(there):
+            if name not in LOOSE and name.split("/")[0] not in FOLDERS:
+                raise difference(2, "a bundle has no such file", where=name, expected=", ".join([*LOOSE, *FOLDERS]))
         for name in sorted(there ^ set(listed)):
             found = "the file is missing" if name in listed else "the file is not in the manifest"
             raise difference(2, found, where=name)
