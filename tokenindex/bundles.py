@@ -334,7 +334,10 @@ class _Bundle:
             return f"none: {len(self.ledger.entries):,} entries are chained and not signed"
         with refused(4):
             check_signature(
-                self._file("manifest.sig"), keys[signer], self.container.read("manifest.json"), of="manifest.json"
+                self._file("manifest.sig"),
+                keys[signer],
+                self.container.read("manifest.json"),
+                of="manifest.sig of manifest.json",
             )
         told = "" if key else " (none was given to compare with)"
         return f"{len(self.ledger.entries):,} entries and the manifest, {len(keys)} keys, first {first}{told}"
