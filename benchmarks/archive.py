@@ -32,19 +32,17 @@ from typing import Any, Final
 import polars as pl
 
 from tokenindex.adapters import Capture, Parsed, adapter
-from tokenindex.chains import Chain
+from tokenindex.captures import Looks
 from tokenindex.files import LocalFiles
-from tokenindex.home import FACTS
 
 HERE: Final = Path(__file__).parent
 SAMPLE_FROM: Final = date(2025, 6, 1)
 SAMPLE_TO: Final = date(2026, 6, 30)
 HOME_KNOWN_AT: Final = datetime(2026, 7, 1, tzinfo=UTC)
 MOMENT: Final = "%Y-%m-%dT%H:%M:%SZ"
-REDISTRIBUTABLE: Final = """# Captured files under these licences go into evidence bundles; of others the digest.
+REDISTRIBUTABLE: Final = """# Captured files under these licences go into evidence bundles; of others the bundle holds the digest.
 redistributable = [
-  "CC-BY-4.0", "ECB, reuse with attribution", "MIT", "OpenRouter models list, as archived by MIT projects",
-  "as on each row",
+  "CC-BY-4.0", "ECB, reuse with attribution", "MIT", "OpenRouter models list, as archived by MIT projects", "as on each row",
 ]
 """
 UTC_MOMENT: Final = pl.Datetime("us", "UTC")
@@ -522,21 +520,20 @@ def csv(frame: pl.DataFrame) -> bytes:
 def write_home(home: Path, tables: Sequence[Own], registry: bytes, links: bytes | None) -> None:
     """Write the home folder: the captures, their list, the registry with its links, and the moment it is known at."""
     (home / "captures").mkdir(parents=True, exist_ok=True)
-    moment = HOME_KNOWN_AT.strftime(MOMENT)
-    looks = Chain(LocalFiles(home), "looks")
+    seen, looks = HOME_KNOWN_AT, Looks(LocalFiles(home))
     for own in sorted(tables, key=lambda own: own.name):
         content = csv(own.frame)
         (home / "captures" / own.name).write_bytes(content)
         say(own.frame.height, f"rows, {len(content):,} bytes: captures/{own.name}")
         digest = hashlib.sha256(content).hexdigest()
-        facts = (digest, own.name, own.adapter, own.source, moment, moment, own.licence, own.reference)
-        looks.append(lambda _, facts=facts: dict(zip(FACTS, facts, strict=True)) | {"fetched": None})
+        facts = own.name, own.adapter, own.source, seen, seen, own.licence, own.reference
+        looks.add(Capture(digest, *facts), fetched=None)
     (home / "registry.csv").write_bytes(registry)
     if links:
         (home / "links.csv").write_bytes(links)
     (home / "home.toml").write_bytes(
         "# This home is an archive: fixings are recomputed as known at this moment, unless the command line says"
-        f" otherwise.\nknown_at = {moment}\n\n{REDISTRIBUTABLE}".encode()
+        f" otherwise.\nknown_at = {HOME_KNOWN_AT.strftime(MOMENT)}\n\n{REDISTRIBUTABLE}".encode()
     )
 
 
