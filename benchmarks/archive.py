@@ -40,9 +40,10 @@ SAMPLE_FROM: Final = date(2025, 6, 1)
 SAMPLE_TO: Final = date(2026, 6, 30)
 HOME_KNOWN_AT: Final = datetime(2026, 7, 1, tzinfo=UTC)
 MOMENT: Final = "%Y-%m-%dT%H:%M:%SZ"
-REDISTRIBUTABLE: Final = """# Captured files under these licences go into evidence bundles; of others the bundle holds the digest.
+REDISTRIBUTABLE: Final = """# Captured files under these licences go into evidence bundles; of others the digest.
 redistributable = [
-  "CC-BY-4.0", "ECB, reuse with attribution", "MIT", "OpenRouter models list, as archived by MIT projects", "as on each row",
+  "CC-BY-4.0", "ECB, reuse with attribution", "MIT", "OpenRouter models list, as archived by MIT projects",
+  "as on each row",
 ]
 """
 UTC_MOMENT: Final = pl.Datetime("us", "UTC")
