@@ -469,8 +469,8 @@ def test_capped_shares_of_the_textbook(case: str) -> None:
     assert shares is not None
     nanos = [round(Decimal(share) * 10**9) for share in expected]
     assert whole_weights(shares, list(vendors), list(vendors.values()), **caps) == nanos
-    parts = library_shares(dict(zip(vendors, spent, strict=True)), vendor=vendors, **caps)
-    assert [Fraction(part, sum(parts.values())) for part in parts.values()] == shares
+    parts = library_shares(spent, vendors=list(vendors.values()), **caps)
+    assert [Fraction(part, sum(parts)) for part in parts] == shares
 
 
 SHANGHAI = {"time_zone": "Asia/Shanghai"}

@@ -26,13 +26,16 @@ from .tables import BASKET
 
 
 class Priced(NamedTuple):
-    """A constituent on a date: its price in use in nano, its lagged volume, and whether the price is of the date itself."""
+    """The constituents on a date, in order of their names, a sequence for each fact.
 
-    constituent: str
-    vendor: str
-    used: int | None
-    tokens: int | None
-    fresh: bool
+    ``used`` is the price in use in nano, ``tokens`` the lagged volume, ``fresh`` whether the price is of the date itself.
+    """
+
+    constituent: Sequence[str]
+    vendor: Sequence[str]
+    used: Sequence[int | None]
+    tokens: Sequence[int | None]
+    fresh: Sequence[bool]
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ def form_baskets(
     formula: FixedBasket,
     dates: Sequence[tuple[date, date]],
     *,
-    on: Callable[[date], Sequence[Priced]],
+    on: Callable[[date], Priced],
     after: Sequence[Basket],
     rungs: Sequence[Rung],
     step: int,
@@ -153,7 +156,8 @@ def form_baskets(
     notes: list[Note] = []
     for announced, day in dates:
         there = on(day)
-        prices = {c.constituent: c.used for c in there if c.used is not None}
+        named = zip(there.constituent, there.used, strict=True)
+        prices = {name: used for name, used in named if used is not None}
         level = formula.base_level if day == formula.base_date else baskets and baskets[-1].level(prices, step=step)
         try:
             members = _members(formula, on(announced))
@@ -162,7 +166,7 @@ def form_baskets(
             continue
         new = Basket(len(baskets), announced, day, members)
         cost = new.cost(prices)
-        thin = baskets and not _publishable(baskets[-1], there, rungs)
+        thin = baskets and not _publishable(baskets[-1], prices, there, rungs)
         if not level or cost is None or thin:
             notes.append(Note(day, "the date has no calculated level to link it with"))
             continue
@@ -171,12 +175,13 @@ def form_baskets(
     return baskets, notes
 
 
-def _publishable(basket: Basket, constituents: Sequence[Priced], rungs: Sequence[Rung]) -> bool:
+def _publishable(basket: Basket, prices: dict[str, int], constituents: Priced, rungs: Sequence[Rung]) -> bool:
     """Return whether the figure of a basket on a date meets the minimums of some rung."""
-    weight = {m.constituent: m.weight for m in basket.members}
-    there = [c for c in constituents if c.used is not None and c.constituent in weight]
-    coverage = divide(sum(weight[c.constituent] for c in there if c.fresh) * NANO, sum(weight.values()))
-    vendors = len({c.vendor for c in there})
+    fresh = dict(zip(constituents.constituent, constituents.fresh, strict=True))
+    there = [m for m in basket.members if m.constituent in prices]
+    weight = sum(m.weight for m in there if fresh[m.constituent])
+    coverage = divide(weight * NANO, sum(m.weight for m in basket.members))
+    vendors = len({m.vendor for m in there})
     return any(
         len(there) >= rung.constituents and vendors >= rung.vendors and coverage >= rung.coverage
         for rung in rungs
@@ -184,28 +189,25 @@ def _publishable(basket: Basket, constituents: Sequence[Priced], rungs: Sequence
     )
 
 
-def _members(formula: FixedBasket, constituents: Sequence[Priced]) -> tuple[Member, ...]:
+def _members(formula: FixedBasket, constituents: Priced) -> tuple[Member, ...]:
     """Return the members: largest expenditure first cut, then capped shares, then quantities, each rounded once."""
-    rows = {c.constituent: (c.vendor, c.used, c.tokens) for c in constituents if c.fresh and c.used and c.tokens}
-    spent = {name: used * tokens for name, (_, used, tokens) in rows.items()}
-    ranked = sorted(sorted(spent), key=spent.__getitem__, reverse=True)  # ties stay in order of their names
+    of_date = zip(*constituents[2:], strict=True)
+    spent = {k: used * tokens for k, (used, tokens, fresh) in enumerate(of_date) if fresh and used and tokens}
+    ranked = sorted(spent, key=spent.__getitem__, reverse=True)  # ties stay in order of their names
     kept = sorted(ranked[: formula.max_constituents])
     if not kept:
-        priced, counted = sum(c.fresh for c in constituents), sum(bool(c.tokens) for c in constituents)
+        priced, counted = sum(constituents.fresh), sum(map(bool, constituents.tokens))
         raise CapsInfeasible(
-            f"of {len(constituents)} models {priced} had a price and {counted} a volume on the announcement date, none both"
+            f"of {len(constituents.used)} models {priced} had a price and {counted} a volume on the announcement date, "
+            "none both"
         )
-    vendor = {name: rows[name][0] for name in kept}
-    shares = capped_shares(
-        {name: spent[name] for name in kept}, vendor=vendor, model_cap=formula.model_cap, vendor_cap=formula.vendor_cap
-    )
-    weights = _rounded(shares, vendor, formula)
-    uncapped = apportion([spent[name] for name in kept], total=NANO)
-    members = [
-        Member(name, vendor[name], rows[name][2], rows[name][1], free, weights[name], quantity)
-        for name, free in zip(kept, uncapped, strict=True)
-        if (quantity := divide(weights[name] * formula.notional * 10**6, rows[name][1])) > 0
-    ]
+    names, vendors, used, tokens = ([column[k] for k in kept] for column in constituents[:4])
+    worth = [spent[k] for k in kept]
+    shares = capped_shares(worth, vendors=vendors, model_cap=formula.model_cap, vendor_cap=formula.vendor_cap)
+    weights = _rounded(shares, vendors, formula)
+    quantities = [divide(weight * formula.notional * 10**6, price) for weight, price in zip(weights, used, strict=True)]
+    columns = names, vendors, tokens, used, apportion(worth, total=NANO), weights, quantities
+    members = tuple(member for member in map(Member, *columns) if member.quantity > 0)
     for member in members:
         if member.quantity > TOKENS_MAX:
             raise DeterminationError(
@@ -216,17 +218,18 @@ def _members(formula: FixedBasket, constituents: Sequence[Priced]) -> tuple[Memb
     return tuple(members)
 
 
-def _rounded(shares: dict[str, int], vendor: dict[str, str], formula: FixedBasket) -> dict[str, int]:
+def _rounded(shares: Sequence[int], vendors: Sequence[str], formula: FixedBasket) -> list[int]:
     """Return nano shares in proportion to `shares`, summing to one and within both caps: by vendor, then by model."""
-    names = sorted(shares, key=lambda name: (vendor[name], name))
-    groups = [(g, list(members)) for g, members in groupby(names, key=lambda name: vendor[name])]
+    ordered = sorted(range(len(shares)), key=vendors.__getitem__)
+    groups = [list(members) for _, members in groupby(ordered, key=vendors.__getitem__)]
     cap = int(formula.model_cap * NANO)
-    of_vendor = [sum(shares[name] for name in members) for _, members in groups]
-    room = [min(int(formula.vendor_cap * NANO), cap * len(members)) for _, members in groups]
-    rounded: dict[str, int] = {}
-    for total, (_, members) in zip(apportion(of_vendor, total=NANO, room=room), groups, strict=True):
-        parts = apportion([shares[name] for name in members], total=total, room=[cap] * len(members))
-        rounded |= dict(zip(members, parts, strict=True))
+    of_vendor = [sum(shares[k] for k in members) for members in groups]
+    room = [min(int(formula.vendor_cap * NANO), cap * len(members)) for members in groups]
+    rounded = [0 for _ in shares]
+    for total, members in zip(apportion(of_vendor, total=NANO, room=room), groups, strict=True):
+        parts = apportion([shares[k] for k in members], total=total, room=[cap] * len(members))
+        for k, part in zip(members, parts, strict=True):
+            rounded[k] = part
     return rounded
 
 

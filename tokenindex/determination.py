@@ -159,17 +159,20 @@ def _baskets(
     if not isinstance(methodology.formula, FixedBasket):
         return [], []
     positions = {day: i for i, day in enumerate(grid.dates)}
-    wanted = sorted({positions[day] for pair in rebalances for day in pair})
-    fresh = (pl.col("used_number") == pl.col("number")).fill_null(False)
-    facts = priced.select("i", "constituent", "vendor", "used", "tokens", fresh=fresh)
-    kept = facts.filter(pl.col("i").is_in(wanted)).sort("i", maintain_order=True).drop("i")
-    rows = list(map(Priced._make, kept.rows()))
-    each = len(rows) // max(1, len(wanted))  # every constituent has a row on every date
-    dated = {i: rows[n * each : (n + 1) * each] for n, i in enumerate(wanted)}
+    names = [priced[fact].gather_every(grid.size).to_list() for fact in ("constituent", "vendor")]
+
+    def on(day: date) -> Priced:
+        i = positions[day]  # every constituent has a row on every date, in order
+        used, tokens, number = (
+            priced[fact].gather_every(grid.size, i).to_list() for fact in ("used", "tokens", "used_number")
+        )
+        today = methodology.calendar.number(day)
+        return Priced(*names, used, tokens, [n == today for n in number])
+
     baskets, notes = form_baskets(
         methodology.formula,
         rebalances,
-        on=lambda day: dated[positions[day]],
+        on=on,
         after=before[0],
         rungs=methodology.waterfall,
         step=step_of(methodology.publication.level_decimals),

@@ -142,10 +142,12 @@ def apportion(parts: Sequence[int], *, total: int, room: Sequence[int] | None = 
         whole.append(quotient)
         rest.append(remainder)
     missing = total - sum(whole)
-    order = sorted(range(len(parts)), key=lambda i: (-rest[i], i))
+    order = sorted(range(len(parts)), key=rest.__getitem__, reverse=True)  # ties stay in order
     fractional = [i for i in order if rest[i]]
     for i in fractional + order:  # the second round is reached only where room is short
-        if missing and (room is None or whole[i] < room[i]):
+        if not missing:
+            break
+        if room is None or whole[i] < room[i]:
             whole[i] += 1
             missing -= 1
     if missing:

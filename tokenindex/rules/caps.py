@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from fractions import Fraction
 from math import lcm
 from typing import NamedTuple
@@ -16,15 +16,15 @@ class CapsInfeasible(ValueError):
 
 
 class _Filled(NamedTuple):
-    """The models at the cap; all others have `rate` times their expenditure."""
+    """Models with more expenditure than `most` are at the cap; all others have `rate` times their expenditure."""
 
-    capped: frozenset[str]
+    most: int
     rate: Fraction
 
 
 def capped_shares(
-    expenditure: Mapping[str, int], *, vendor: Mapping[str, str], model_cap: Fraction, vendor_cap: Fraction
-) -> dict[str, int]:
+    expenditure: Sequence[int], *, vendors: Sequence[str], model_cap: Fraction, vendor_cap: Fraction
+) -> list[int]:
     """Return integers in proportion to expenditure, except where a cap binds; what it cuts off goes to the rest pro rata.
 
     The share of a model is its integer over the sum of all: :math:`w_i = \\min(c_m, λ_g e_i)` with :math:`λ_g = λ` for a
@@ -33,9 +33,9 @@ def capped_shares(
 
     Parameters
     ----------
-    expenditure : mapping of str to int
+    expenditure : sequence of int
         Positive expenditure of each model.
-    vendor : mapping of str to str
+    vendors : sequence of str
         Vendor of each model.
     model_cap, vendor_cap : Fraction
         Largest share of a model and of a vendor, above 0 and at most 1.
@@ -45,9 +45,9 @@ def capped_shares(
     CapsInfeasible
         With the largest share that the caps leave room for.
     """
-    groups: dict[str, list[str]] = {}
-    for model in sorted(expenditure):
-        groups.setdefault(vendor[model], []).append(model)
+    groups: dict[str, list[int]] = {}
+    for vendor, spent in zip(vendors, expenditure, strict=True):
+        groups.setdefault(vendor, []).append(spent)
     enough = vendor_cap / model_cap  # models of a vendor that reach its cap
     room = vendor_cap * sum(len(models) >= enough for models in groups.values())
     room += model_cap * sum(len(models) for models in groups.values() if len(models) < enough)
@@ -59,46 +59,36 @@ def capped_shares(
     full: dict[str, _Filled] = {}
     while True:
         left = {g: models for g, models in groups.items() if g not in full}
-        filled = _fill(
-            {m: expenditure[m] for models in left.values() for m in models},
-            total=1 - vendor_cap * len(full),
-            cap=model_cap,
-        )
-        over = [g for g, models in left.items() if _exceeds(vendor_cap, models, expenditure, filled, model_cap)]
+        rest = [spent for models in left.values() for spent in models]
+        filled = _fill(rest, total=1 - vendor_cap * len(full), cap=model_cap)
+        over = [g for g, models in left.items() if _exceeds(vendor_cap, models, filled, model_cap)]
         if not over:
             break
-        for g in over:
-            full[g] = _fill({m: expenditure[m] for m in groups[g]}, total=vendor_cap, cap=model_cap)
+        full |= {g: _fill(groups[g], total=vendor_cap, cap=model_cap) for g in over}
     whole = lcm(model_cap.denominator, *(f.rate.denominator for f in (filled, *full.values())))
-    most = int(model_cap * whole)
-    shares: dict[str, int] = {}
-    for g, models in groups.items():
-        capped, rate = full.get(g, filled)
-        each = int(rate * whole)
-        shares |= {m: most if m in capped else expenditure[m] * each for m in models}
-    return shares
+    capped = int(model_cap * whole)
+    each = {g: (most, int(rate * whole)) for g, (most, rate) in ((g, full.get(g, filled)) for g in groups)}
+    return [
+        capped if spent > each[g][0] else spent * each[g][1] for g, spent in zip(vendors, expenditure, strict=True)
+    ]
 
 
-def _fill(expenditure: Mapping[str, int], *, total: Fraction, cap: Fraction) -> _Filled:
+def _fill(expenditure: Sequence[int], *, total: Fraction, cap: Fraction) -> _Filled:
     """Return shares of `total` proportional to expenditure, none above `cap`; the caller leaves room enough."""
-    capped: set[str] = set()
-    free = sum(expenditure.values())
+    free = expenditure
     while free:
-        rate = (total - cap * len(capped)) / free
-        most = cap // rate
-        over = [m for m, e in expenditure.items() if e > most and m not in capped]
-        if not over:
-            return _Filled(frozenset(capped), rate)
-        capped.update(over)
-        free -= sum(expenditure[m] for m in over)
-    return _Filled(frozenset(capped), Fraction(0))
+        rate = (total - cap * (len(expenditure) - len(free))) / sum(free)
+        most = cap // rate  # it falls from round to round, as the rate rises
+        within = [spent for spent in free if spent <= most]
+        if len(within) == len(free):
+            return _Filled(most, rate)
+        free = within
+    return _Filled(0, Fraction(0))
 
 
-def _exceeds(most: Fraction, models: list[str], expenditure: Mapping[str, int], filled: _Filled, cap: Fraction) -> bool:
+def _exceeds(most: Fraction, models: Sequence[int], filled: _Filled, cap: Fraction) -> bool:
     """Return whether the share of all `models` together is more than `most`."""
-    capped, rate = filled
-    held = sum(m in capped for m in models)
-    free = sum(expenditure[m] for m in models if m not in capped)
-    left = most - cap * held if held else most
+    free = [spent for spent in models if spent <= filled.most]
+    left = most - cap * (len(models) - len(free))
     # cross-multiplied: this is asked of every vendor
-    return free * rate.numerator * left.denominator > left.numerator * rate.denominator
+    return sum(free) * filled.rate.numerator * left.denominator > left.numerator * filled.rate.denominator
