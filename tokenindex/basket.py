@@ -222,9 +222,9 @@ def _rounded(shares: Sequence[int], vendors: Sequence[str], formula: FixedBasket
     """Return nano shares in proportion to `shares`, summing to one and within both caps: by vendor, then by model."""
     ordered = sorted(range(len(shares)), key=vendors.__getitem__)
     groups = [list(members) for _, members in groupby(ordered, key=vendors.__getitem__)]
-    cap = int(formula.model_cap * NANO)
+    cap, most = int(formula.model_cap * NANO), int(formula.vendor_cap * NANO)
     of_vendor = [sum(shares[k] for k in members) for members in groups]
-    room = [min(int(formula.vendor_cap * NANO), cap * len(members)) for members in groups]
+    room = [min(most, cap * len(members)) for members in groups]
     rounded = [0 for _ in shares]
     for total, members in zip(apportion(of_vendor, total=NANO, room=room), groups, strict=True):
         parts = apportion([shares[k] for k in members], total=total, room=[cap] * len(members))

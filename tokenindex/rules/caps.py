@@ -16,10 +16,11 @@ class CapsInfeasible(ValueError):
 
 
 class _Filled(NamedTuple):
-    """Models with more expenditure than `most` are at the cap; all others have `rate` times their expenditure."""
+    """Models with more expenditure than `most` are at the cap; all others have `paid / free` times their expenditure."""
 
     most: int
-    rate: Fraction
+    paid: int
+    free: int
 
 
 def capped_shares(
@@ -48,47 +49,46 @@ def capped_shares(
     groups: dict[str, list[int]] = {}
     for vendor, spent in zip(vendors, expenditure, strict=True):
         groups.setdefault(vendor, []).append(spent)
-    enough = vendor_cap / model_cap  # models of a vendor that reach its cap
-    room = vendor_cap * sum(len(models) >= enough for models in groups.values())
-    room += model_cap * sum(len(models) for models in groups.values() if len(models) < enough)
-    if room < 1:
+    whole = lcm(model_cap.denominator, vendor_cap.denominator)
+    cap, most = int(model_cap * whole), int(vendor_cap * whole)
+    room = sum(min(most, cap * len(models)) for models in groups.values())
+    if room < whole:
         raise CapsInfeasible(
-            f"{len(expenditure)} models of {len(groups)} vendors can hold {room} of the weight under caps of "
-            f"{model_cap} a model and {vendor_cap} a vendor"
+            f"{len(expenditure)} models of {len(groups)} vendors can hold {Fraction(room, whole)} of the weight under caps "
+            f"of {model_cap} a model and {vendor_cap} a vendor"
         )
     full: dict[str, _Filled] = {}
     while True:
         left = {g: models for g, models in groups.items() if g not in full}
         rest = [spent for models in left.values() for spent in models]
-        filled = _fill(rest, total=1 - vendor_cap * len(full), cap=model_cap)
-        over = [g for g, models in left.items() if _exceeds(vendor_cap, models, filled, model_cap)]
+        filled = _fill(rest, total=whole - most * len(full), cap=cap)
+        over = [g for g, models in left.items() if _exceeds(most, models, filled, cap)]
         if not over:
             break
-        full |= {g: _fill(groups[g], total=vendor_cap, cap=model_cap) for g in over}
-    whole = lcm(model_cap.denominator, *(f.rate.denominator for f in (filled, *full.values())))
-    capped = int(model_cap * whole)
-    each = {g: (most, int(rate * whole)) for g, (most, rate) in ((g, full.get(g, filled)) for g in groups)}
+        full |= {g: _fill(groups[g], total=most, cap=cap) for g in over}
+    common = lcm(filled.free, *(f.free for f in full.values()))
+    each = {g: full.get(g, filled) for g in groups}
+    rates = {g: f.paid * (common // f.free) for g, f in each.items()}
     return [
-        capped if spent > each[g][0] else spent * each[g][1] for g, spent in zip(vendors, expenditure, strict=True)
+        cap * common if spent > each[g].most else spent * rates[g]
+        for g, spent in zip(vendors, expenditure, strict=True)
     ]
 
 
-def _fill(expenditure: Sequence[int], *, total: Fraction, cap: Fraction) -> _Filled:
+def _fill(expenditure: Sequence[int], *, total: int, cap: int) -> _Filled:
     """Return shares of `total` proportional to expenditure, none above `cap`; the caller leaves room enough."""
     free = expenditure
     while free:
-        rate = (total - cap * (len(expenditure) - len(free))) / sum(free)
-        most = cap // rate  # it falls from round to round, as the rate rises
-        within = [spent for spent in free if spent <= most]
+        paid, spent = total - cap * (len(expenditure) - len(free)), sum(free)
+        most = cap * spent // paid  # it falls from round to round
+        within = [each for each in free if each <= most]
         if len(within) == len(free):
-            return _Filled(most, rate)
+            return _Filled(most, paid, spent)
         free = within
-    return _Filled(0, Fraction(0))
+    return _Filled(0, 0, 1)
 
 
-def _exceeds(most: Fraction, models: Sequence[int], filled: _Filled, cap: Fraction) -> bool:
+def _exceeds(most: int, models: Sequence[int], filled: _Filled, cap: int) -> bool:
     """Return whether the share of all `models` together is more than `most`."""
     free = [spent for spent in models if spent <= filled.most]
-    left = most - cap * (len(models) - len(free))
-    # cross-multiplied: this is asked of every vendor
-    return sum(free) * filled.rate.numerator * left.denominator > left.numerator * filled.rate.denominator
+    return sum(free) * filled.paid > (most - cap * (len(models) - len(free))) * filled.free
