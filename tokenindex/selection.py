@@ -102,16 +102,16 @@ def visible(frame: pl.DataFrame, *, grid: Grid) -> pl.LazyFrame:
     return frame.lazy().filter(pl.col("known_at") <= instant(grid.last_moment))
 
 
-def entered(rows: pl.LazyFrame, *, seen: pl.Expr, of: str, grid: Grid) -> pl.LazyFrame:
-    """Return rows ordered by `of` with the positions at which each is the last of its group among those that have entered.
+def entered(rows: pl.LazyFrame, *, seen: pl.Expr, of: pl.Expr, grid: Grid) -> pl.LazyFrame:
+    """Return rows in order of `of` with the positions at which each is the last of its group among those that have entered.
 
-    A row enters at `seen`, and leaves when any row after it enters: at the least of the later entries of its group. All
-    groups are searched in one pass: a position counts on from ``group * (size + 1)``, so that later groups lie higher.
+    `of` is the number of the group. A row enters at `seen`, and leaves when any row after it enters: at the least of the
+    later entries of its group. All groups are searched in one pass: a position counts on from ``of * (size + 1)``, so that
+    those of later groups lie beyond the grid.
     """
-    width = grid.size + 1
-    group = pl.col(of).rle_id().cast(pl.Int64)
-    later = (group * width + pl.col("i0")).shift(-1).reverse().cum_min().reverse()
-    until = pl.when(later // width == group).then(later % width).otherwise(grid.size)
+    start = of.cast(pl.Int64) * (grid.size + 1)
+    later = (start + pl.col("i0")).shift(-1).reverse().cum_min().reverse() - start
+    until = pl.min_horizontal(later, pl.lit(grid.size, dtype=pl.Int64))
     return rows.with_columns(i0=grid.from_moment(seen)).with_columns(i1=until).filter(pl.col("i0") < pl.col("i1"))
 
 
@@ -150,7 +150,7 @@ def _in_force(inputs: Inputs, grid: Grid) -> pl.LazyFrame:
     seen = pl.col("valid_from") if grid.known_at else pl.max_horizontal("valid_from", "known_at")
     gone = pl.lit(_replaced(inputs, grid)).gather(pl.col("look"))
     ends = pl.min_horizontal(grid.from_moment(pl.col("valid_to")), gone)
-    spells = entered(rows, seen=seen, of="quote", grid=grid).select("row", "seller", "currency", "i0", "i1", end=ends)
+    spells = entered(rows, seen=seen, of=pl.col("quote"), grid=grid).select("row", "seller", "currency", "i0", "i1", end=ends)
     until = spells.with_columns(i1=pl.min_horizontal("i1", "end"), ended=pl.lit(False))
     beyond = spells.with_columns(i0=pl.max_horizontal("i0", "end"), ended=pl.lit(True))
     return pl.concat([until, beyond]).filter(pl.col("i0") < pl.col("i1")).drop("end")
@@ -226,7 +226,7 @@ def _rates(inputs: Inputs, allowed: Allowed, currency: str, grid: Grid) -> pl.La
     order = ["quote", "rate_date", "ours_known", "ours", "known_at", "nano", "base"]
     cross = legs.filter(pl.col("quote") != currency).join(ours, on=["base", "rate_date"]).sort(order)
     seen = pl.max_horizontal("known_at", "ours_known", pl.col("rate_date").cast(UTC))
-    entering = entered(cross, seen=seen, of="quote", grid=grid).select(
+    entering = entered(cross, seen=seen, of=pl.col("quote").rle_id(), grid=grid).select(
         "i0",
         currency="quote",
         i1=pl.min_horizontal("i1", grid.from_date(pl.col("rate_date") + limit + timedelta(days=1))),

@@ -31,7 +31,7 @@ def select_volumes(inputs: Inputs, rule: Volumes, grid: Grid) -> pl.DataFrame:
         pl.col("source").is_in(sources) & pl.col("component").is_in(list(rule.components)) & ~again
     )
     if grid.known_at is None:
-        rows = entered(rows, seen=pl.col("known_at"), of="series", grid=grid)
+        rows = entered(rows, seen=pl.col("known_at"), of=pl.col("series"), grid=grid)
     else:
         last = (pl.col("series") != pl.col("series").shift(-1)).fill_null(True)
         rows = rows.filter(last).with_columns(i0=pl.lit(0, dtype=pl.Int64), i1=pl.lit(grid.size, dtype=pl.Int64))
