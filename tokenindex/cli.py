@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             text, content = _answer(options)
             progress("")
-            print(json.dumps(content, indent=2, default=str) if options.json else text, flush=True)
+            print(json.dumps(content, indent=2, default=_told) if options.json else text, flush=True)
         except BrokenPipeError:  # the reader has seen enough: no traceback at exit either
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except OSError as wrong:
@@ -45,6 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     code: int = options.exit_code
     return code
+
+
+def _told(found: object) -> str:
+    """Return what JSON has no form for as text: a decimal with all its places, ``0.000000000`` and not ``0E-9``."""
+    return f"{found:f}" if isinstance(found, Decimal) else str(found)
 
 
 def _answer(options: argparse.Namespace) -> Answer:
