@@ -117,9 +117,9 @@ def test_explain_of_one_constituent(run: Run) -> None:
     found = answer(run(*one, "anthropic/claude-haiku-4.5", "--json"))["observations"]
     assert {row["constituent"] for row in found} == {"anthropic/claude-haiku-4.5"}
     assert run(*one, "anthropic/claude-haiku-99")[0] == 6
-    free = answer(run(*one, "deepseek/deepseek-v4-flash", "--json"))["observations"]
+    found = answer(run(*one, "deepseek/deepseek-v4-flash", "--json"))["observations"]
     # a price of nothing is written with its decimals
-    assert {row["standard_price"] for row in free if row["service_tier"] == "free"} == {"0.000000000"}
+    assert {row["standard_price"] for row in found if row["component"] == "cache_write"} == {"0.000000000"}
 
 
 def test_unmapped(run: Run) -> None:
