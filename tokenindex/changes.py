@@ -4,7 +4,9 @@
 at. *Never* lets a fact depend on what entered later than the change it belongs to.
 
 A **change** is a run of rows of one quote, in force one after the other, that say the same price: most snapshots only
-repeat the one before. Work is done on changes and not on dates, and everything is searched by a pair of whole numbers,
+repeat the one before. A price that was gone for a while and came back is one change with several **stays**: what stands
+beside another price at a moment is a stay, so that its return says nothing of the time before. Work is done on changes
+and not on dates, and everything is searched by a pair of whole numbers,
 ``group * width + moment``, in one pass: the cost of a row does not grow with the number of rows.
 
 Amounts are whole 1e-15 currency units per million tokens, in 128 bits. A price beyond 1e13 currency units per million
@@ -60,29 +62,39 @@ class Changes:
     def _until(self) -> pl.Expr:
         return instant(self.until)
 
-    def _enters(self, column: str) -> pl.Expr:
+    def enters(self, column: str) -> pl.Expr:
         """Return the moment at which a row dated by `column` can be seen."""
         return pl.col(column) if self.known_at else pl.max_horizontal(column, "known_at")
 
     @cached_property
     def _rows(self) -> pl.DataFrame:
-        """The rows ever in force, by quote and moment: ``begin``, ``end``, price, and ``k``, the number of their change."""
-        rows = self.inputs.quotes.with_columns(price=self.inputs.amounts, begin=self._enters("valid_from"))
+        """The rows ever in force, by quote and moment: ``begin``, ``end``, price, and the numbers of their ``stay`` and
+        change, ``k``, which is that of its first stay."""
+        rows = self.inputs.quotes.with_columns(price=self.inputs.amounts, begin=self.enters("valid_from"))
         known = (pl.col("known_at") <= self._last) & (pl.col("begin") <= self._until)
         if self.sellers is not None:
             known &= pl.col("seller").is_in(self.sellers.implode())
         rows = self._ended(rows.filter(known))
         same = [pl.col(c).eq_missing(pl.col(c).shift(1)) for c in ("quote", "price", "currency", "alias_of")]
         again = pl.all_horizontal(same).fill_null(False)
-        return rows.with_columns(k=(~again).cum_sum().cast(pl.Int64) - 1, quote=pl.col("quote").cast(pl.Int64))
+        stays = again & (pl.col("begin") == pl.col("end").shift(1))
+        stay = (~stays).cum_sum().cast(pl.Int64) - 1
+        return rows.with_columns(
+            stay=stay, k=pl.when(~again).then(stay).forward_fill(), quote=pl.col("quote").cast(pl.Int64)
+        )
 
     @cached_property
     def bare(self) -> pl.DataFrame:
         """One row a change, by quote and moment: the row, ``begin``, ``end`` and price, without the facts around it."""
+        return _changes(self._stays)
+
+    @cached_property
+    def _stays(self) -> pl.DataFrame:
+        """One row a stay, as of `bare`."""
         first = pl.col(
-            "begin", "source", "currency", "alias_of", "price", "known_at", "date_kind", "valid_from", "quote", "spot"
-        )
-        found = self._rows.group_by("k", maintain_order=True).agg(
+            "k", "begin", "source", "currency", "alias_of", "price", "known_at", "date_kind", "valid_from", "quote", "spot"
+        )  # fmt: skip
+        found = self._rows.group_by("stay", maintain_order=True).agg(
             pl.col("row").first().cast(pl.Int64),
             pl.col("row").last().cast(pl.Int64).alias("last_row"),
             first.first(),
@@ -117,7 +129,7 @@ class Changes:
         return self._visible(self.inputs.sightings)
 
     def _visible(self, sightings: pl.DataFrame) -> pl.DataFrame:
-        seen = sightings.with_columns(enters=self._enters("seen_at"))
+        seen = sightings.with_columns(enters=self.enters("seen_at"))
         return seen.filter((pl.col("known_at") <= self._last) & (pl.col("enters") <= self._until))
 
     @cached_property
@@ -144,18 +156,19 @@ class Changes:
             parts.append(self._ladders(found))
         for facts in parts:
             found = found.hstack(facts)
+        found = _changes(found)
         previous = pl.col("quote") == pl.col("quote").shift(1)
         moved = previous & pl.col("alias_of").ne_missing(pl.col("alias_of").shift(1))
         return found.with_columns(alias_moved=moved.fill_null(False), until=self._until)
 
     @cached_property
     def grouped(self) -> pl.DataFrame:
-        """The changes with their component, their thing by the registry, and the group of what may be compared.
+        """The stays with their component, their thing by the registry, and the group of what may be compared.
 
-        ``at`` is the number of the moment at which a change begins, among those at which one does.
+        ``at`` is the number of the moment at which a stay begins, among those at which one does.
         """
-        rows, moments = self.bare["row"], pl.lit(self._moments)
-        found = self.bare.hstack(self.inputs.quotes.select("seller", "component")[rows])
+        rows, moments = self._stays["row"], pl.lit(self._moments)
+        found = self._stays.hstack(self.inputs.quotes.select("seller", "component")[rows])
         found = found.hstack(self.inputs.kindred[rows]).hstack(self._mapped(found))
         found = found.with_columns(partner_name=pl.col("component").replace_strict(_PARTNER, default=None))
         sorts = self.inputs.kindred["sort"].n_unique()
@@ -167,7 +180,7 @@ class Changes:
         return found.with_columns(at=moments.search_sorted(pl.col("begin")).cast(pl.Int64), **groups)
 
     def _mapped(self, found: pl.DataFrame) -> pl.DataFrame:
-        """Return ``constituent, host, thing`` of the seller of each change on the day it began, or nulls."""
+        """Return ``constituent, host, thing`` of the seller of each stay on the day it began, or nulls."""
         spelled = self.inputs.spelled
         first, width = date.min.toordinal() - date(1970, 1, 1).toordinal(), date.max.toordinal() + 1
 
@@ -186,10 +199,10 @@ class Changes:
 
     @cached_property
     def named(self) -> pl.DataFrame:
-        """The changes with their constituent, and what other sources say: ``others, other_sources, partner_others``."""
+        """The stays with their constituent, and what other sources say: ``others, other_sources, partner_others``."""
         found = self.grouped
-        own = found.select("k", "reporter", "at", "group")
-        across = found.select(pl.col("k") + len(found), "reporter", "at", group="partner_group")
+        own = found.select("reporter", "at", "group", k="stay")
+        across = found.select("reporter", "at", group="partner_group", k=pl.col("stay") + len(found))
         around = (
             self._around(pl.concat([own, across]))
             .group_by("k")
@@ -221,12 +234,12 @@ class Changes:
 
     @cached_property
     def _moments(self) -> pl.Series:
-        """The moments at which a change begins."""
-        return self.bare["begin"].unique().sort()
+        """The moments at which a stay begins."""
+        return self._stays["begin"].unique().sort()
 
     @cached_property
     def _clock(self) -> pl.Series:
-        """``quote * width + moment`` of every change, in order."""
+        """``quote * width + moment`` of every stay, in order."""
         return self.grouped.select(pl.col("quote") * (len(self._moments) + 1) + pl.col("at")).to_series()
 
     def _standing(self, pairs: pl.DataFrame, *facts: str) -> pl.DataFrame:
@@ -294,7 +307,7 @@ class Changes:
         rates = self.inputs.rates.filter(pl.col("source") == source)
         rates = rates.with_columns(pl.col("rate_date").cast(UTC).alias("day"))
         seen = rates.with_columns(
-            enters=self._enters("day"), nano=pl.col("rate").to_physical().cast(pl.Int64).cast(pl.Int128)
+            enters=self.enters("day"), nano=pl.col("rate").to_physical().cast(pl.Int64).cast(pl.Int128)
         )
         seen = seen.filter((pl.col("known_at") <= self._last) & (pl.col("enters") <= self._until))
         # prices of one currency that begin at one moment have one rate
@@ -354,13 +367,13 @@ class Changes:
         return self.inputs.quotes.select(quote, *SNAPSHOT, "valid_from", "valid_to", *told)
 
     def _later(self, asked: pl.DataFrame) -> pl.DataFrame:
-        """Return ``k, theirs, source, begin`` of the changes of other reporters that began while those `asked` stood."""
+        """Return ``k, theirs, source, begin`` of the stays of other reporters that began while those `asked` stood."""
         width = len(self._moments) + 1
         known = pl.col("group").is_in(asked["group"].unique().implode()) & (pl.col("price") > 0)
         key = pl.col("group") * width + pl.col("at")
         rows = self.grouped.filter(known).select("reporter", "begin", "price", key=key).sort("key")
         group, keys = pl.col("group") * width, pl.lit(rows["key"])
-        # a change that has not ended stands until the last moment
+        # one that has not ended stands until the last moment
         before = pl.lit(self._moments).search_sorted(pl.col("end").fill_null(NEVER)).cast(pl.Int64)
         span = asked.drop_nulls("group").select(
             "k",
@@ -371,6 +384,14 @@ class Changes:
         each = span.with_columns(at=pl.int_ranges("first", "last")).explode("at").drop_nulls("at")
         found = each.hstack(rows[each["at"]]).filter(pl.col("reporter") != pl.col("mine"))
         return found.select("k", theirs="price", source="reporter", begin="begin")
+
+
+def _changes(stays: pl.DataFrame) -> pl.DataFrame:
+    """Return the first stay of each change, with the ``last_row`` and ``end`` of its last one."""
+    if stays["k"].equals(stays["stay"]):
+        return stays
+    last = stays.filter((pl.col("k") != pl.col("k").shift(-1)).fill_null(True))
+    return stays.filter(pl.col("k") == pl.col("stay")).with_columns(last["last_row"], last["end"])
 
 
 def last_of(present: pl.Expr, *, same: str) -> pl.Expr:

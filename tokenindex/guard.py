@@ -26,7 +26,7 @@ from .methodology import Methodology
 from .rules.guards import Guard, Release
 from .selection import Grid, select
 from .spells import split, tile
-from .tables import FINDINGS, HOLDS, NEVER, UTC, instant
+from .tables import EVER, FINDINGS, HOLDS, NEVER, UTC, instant
 from .volumes import select_volumes
 
 _TO_NANO: Final = 10**6
@@ -179,16 +179,18 @@ def _judged(changes: Changes, allowed: Sequence[str]) -> pl.DataFrame:
         return _NOT_JUDGED
     known = judgments.filter((pl.col("known_at") <= instant(changes.last)) & (since <= instant(changes.until)))
     known = known.with_columns(cause=pl.format("{} ({}, {})", "reason", "decided_by", "approved_by"))
-    rows = changes.inputs.quotes.select("row", *_CONCERNS, said=changes.inputs.amounts).join(
-        known.select(*_CONCERNS, "decision", "cause", since=since), on=_CONCERNS
+    # a judgment of a row counts from when it can be seen: it may have been announced, and judged, before
+    quotes = changes.inputs.quotes.select(
+        "row", *_CONCERNS, said=changes.inputs.amounts, enters=changes.enters("valid_from")
     )
+    rows = quotes.join(known.select(*_CONCERNS, "decision", "cause", since=since), on=_CONCERNS)
     rows = rows.with_columns(pl.col("row").cast(pl.Int64)).sort("row")
     spans = changes.bare.select("k", "begin", "end", "last_row", stood="price", first="row")
     at = rows.join_asof(spans, left_on="row", right_on="first")
     # a row that was replaced before it was in force may lie between two that say another price
     at = at.filter(pl.col("said") == pl.col("stood"))
     inside = (pl.col("row") <= pl.col("last_row")) & (pl.col("end").is_null() | (pl.col("since") < pl.col("end")))
-    found = at.filter(inside).select("k", "decision", "cause", since=pl.max_horizontal("since", "begin"))
+    found = at.filter(inside).select("k", "decision", "cause", since=pl.max_horizontal("since", "begin", "enters"))
     return found.unique(maintain_order=True)
 
 
@@ -260,13 +262,25 @@ def holds(findings: pl.DataFrame) -> pl.DataFrame:
 
 
 def held_on(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.DataFrame:
-    """Return the HOLDS of the guards of a methodology that concern the dates of a grid."""
-    if inputs.judgments.is_empty() and not any(g.holds for g in methodology.guards):
-        return HOLDS.empty()
-    changes = Changes(inputs, grid.known_at, grid.end, _allowed(inputs, methodology))
-    judged = _judged(changes, methodology.judgment.allowed)
+    """Return the HOLDS of the guards of a methodology, as known at the moment of a grid, for every date there is.
+
+    What is held at a moment hangs on nothing that entered later: a price is released while it stands, so before another
+    one of its quote is compared with it. So they are made once, and a grid takes what lies up to its last cut-off.
+    """
     # a spell says the reason, and not the cause
-    guards = [replace(g, cause=pl.lit("")) for g in methodology.guards if g.holds]
+    guards = tuple(replace(g, cause=pl.lit("")) for g in methodology.guards if g.holds)
+    if inputs.judgments.is_empty() and not guards:
+        return HOLDS.empty()
+    sources = tuple(sorted({p.source for p in methodology.inputs.prices}))
+    key = ("holds", grid.known_at, guards, methodology.release, methodology.judgment, methodology.inputs.rates, sources)
+    return inputs.once(key, lambda: _held(inputs, methodology, guards, known_at=grid.known_at))
+
+
+def _held(
+    inputs: Inputs, methodology: Methodology, guards: Sequence[Guard], *, known_at: datetime | None
+) -> pl.DataFrame:
+    changes = Changes(inputs, known_at, EVER, _allowed(inputs, methodology))
+    judged = _judged(changes, methodology.judgment.allowed)
     facts, flags = _believing(changes, guards, judged, methodology)
     found = flags.join(facts.select("k", "row", "last_row", ended_at="end"), on="k")
     return holds(found.with_columns(severity=pl.lit("hold"), held_from="since"))
@@ -288,7 +302,8 @@ def hold(rows: pl.DataFrame, held: pl.DataFrame, grid: Grid) -> pl.DataFrame:
     held : DataFrame
         HOLDS, from `holds`.
     grid : Grid
-        The grid of the spells; the findings must have been made as known at the same moment, until its last cut-off.
+        The grid of the spells; the findings must have been made as known at the same moment, until its last cut-off or
+        longer.
 
     Returns
     -------
