@@ -37,6 +37,7 @@ PANEL: Final = ("input", "output", "cache_read", "cache_write")
 _OF_PANEL: Final = ("spread", "twin", "input", "partner", "partner_before")
 _PARTNER: Final = {"input": "output", "output": "input", "cache_read": "cache_write", "cache_write": "cache_read"}
 _COMPONENT: Final = pl.Enum(COMPONENTS)
+_PARTNER_CODES: Final = pl.Series([COMPONENTS.index(_PARTNER[c]) if c in _PARTNER else None for c in COMPONENTS])
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,15 +63,24 @@ class Changes:
     def _until(self) -> pl.Expr:
         return instant(self.until)
 
-    def enters(self, column: str) -> pl.Expr:
+    def enters(self, column: str | pl.Expr) -> pl.Expr:
         """Return the moment at which a row dated by `column` can be seen."""
-        return pl.col(column) if self.known_at else pl.max_horizontal(column, "known_at")
+        dated = pl.col(column) if isinstance(column, str) else column
+        return dated if self.known_at else pl.max_horizontal(dated, "known_at")
 
     @cached_property
     def _rows(self) -> pl.DataFrame:
         """The rows ever in force, by quote and moment: ``begin``, ``end``, price, and the numbers of their ``stay`` and
         change, ``k``, which is that of its first stay."""
-        rows = self.inputs.quotes.with_columns(price=self.inputs.amounts, begin=self.enters("valid_from"))
+        row = pl.col("row").cast(pl.Int64)
+        rows = self.inputs.quotes.select(
+            *("quote", "seller", "component", "source", "spot", "look", "currency", "alias_of", "date_kind"),
+            *("known_at", "valid_from", "valid_to"),
+            row=row,
+            last_row=row,
+            price=self.inputs.amounts,
+            begin=self.enters("valid_from"),
+        )
         known = (pl.col("known_at") <= self._last) & (pl.col("begin") <= self._until)
         if self.sellers is not None:
             known &= pl.col("seller").is_in(self.sellers.implode())
@@ -86,24 +96,12 @@ class Changes:
     @cached_property
     def bare(self) -> pl.DataFrame:
         """One row a change, by quote and moment: the row, ``begin``, ``end`` and price, without the facts around it."""
-        return _changes(self._stays)
+        return _runs(self._stays, of="k")
 
     @cached_property
     def _stays(self) -> pl.DataFrame:
         """One row a stay, as of `bare`."""
-        first = pl.col(
-            "k", "begin", "source", "currency", "alias_of", "price", "known_at", "date_kind", "valid_from", "quote", "spot"
-        )  # fmt: skip
-        found = self._rows.group_by("stay", maintain_order=True).agg(
-            pl.col("row").first().cast(pl.Int64),
-            pl.col("row").last().cast(pl.Int64).alias("last_row"),
-            first.first(),
-            pl.col("end").last(),
-        )
-        shown = (
-            pl.when(pl.col("date_kind") == "first_seen").then("begin").otherwise(pl.max_horizontal("begin", "known_at"))
-        )
-        return found.with_columns(shown=shown)
+        return _runs(self._rows, of="stay")
 
     def _ended(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the rows ever in force, with ``end``: replaced, past its declared end, or gone from a snapshot."""
@@ -121,11 +119,14 @@ class Changes:
     def _gone(self) -> pl.Series:
         """Return when a later complete look at the source replaced each complete one, by its number; null: not yet."""
         looks = self.inputs.looks
+        if looks.is_empty():
+            return pl.Series(dtype=UTC)
         followed = replaced(self._visible(looks)).filter(pl.col("gone") < NEVER)
         return pl.repeat(None, len(looks), dtype=UTC, eager=True).scatter(followed["look"], followed["gone"])
 
+    @cached_property
     def looked(self) -> pl.DataFrame:
-        """Return the SIGHTINGS that could be seen, with ``enters``, the moment from which each counts."""
+        """The SIGHTINGS that could be seen, with ``enters``, the moment from which each counts."""
         return self._visible(self.inputs.sightings)
 
     def _visible(self, sightings: pl.DataFrame) -> pl.DataFrame:
@@ -135,31 +136,35 @@ class Changes:
     @cached_property
     def looks(self) -> pl.DataFrame:
         """Each look at a source: ``source, begin, end`` (the next look) and ``until``."""
-        moments = self.looked().select("source", begin="enters").unique().sort("source", "begin")
+        moments = self.looked.select("source", begin="enters").unique().sort("source", "begin")
         return moments.with_columns(end=pl.col("begin").shift(-1).over("source"), until=self._until)
 
     @cached_property
     def days(self) -> pl.DataFrame:
         """The looks that gave a source a later day than any before: ``source``, when it was ``seen``, the day ``since``."""
-        seen = self.looked().select("source", "enters", day=pl.col("seen_at").dt.date()).sort("source", "enters", "day")
+        seen = self.looked.select("source", "enters", day=pl.col("seen_at").dt.date()).sort("source", "enters", "day")
         latest = pl.col("day").cum_max().shift(1).over("source")
         news = seen.filter((pl.col("day") > latest).fill_null(True))
         return news.select("source", seen="enters", since="day")
 
     def with_facts(self, wanted: Container[str], *, currencies: Iterable[str], rates: str) -> pl.DataFrame:
         """Return the changes with the facts `wanted`, and ``rate_XXX`` of each of `currencies` by the source `rates`."""
-        found = self.named
-        parts = [self._rates(found, c, source=rates) for c in sorted(currencies)]
+        found = self.grouped
+        parts = [self._others(partners="partner_others" in wanted, count="other_sources" in wanted)]
+        parts += [self._rates(found, c, source=rates) for c in sorted(currencies)]
         if any(name in wanted for name in _OF_PANEL):
             parts.append(self._panel(found, twins="twin" in wanted))
         if "reordered" in wanted:
             parts.append(self._ladders(found))
         for facts in parts:
             found = found.hstack(facts)
-        found = _changes(found)
+        found = _runs(found, of="k")
         previous = pl.col("quote") == pl.col("quote").shift(1)
         moved = previous & pl.col("alias_of").ne_missing(pl.col("alias_of").shift(1))
-        return found.with_columns(alias_moved=moved.fill_null(False), until=self._until)
+        if "partner_name" in wanted:
+            found = found.with_columns(partner_name=pl.col("component").replace_strict(_PARTNER, default=None))
+        gap = ratio(pl.col("price"), pl.col("others"))
+        return found.with_columns(alias_moved=moved.fill_null(False), gap=gap, until=self._until)
 
     @cached_property
     def grouped(self) -> pl.DataFrame:
@@ -167,17 +172,16 @@ class Changes:
 
         ``at`` is the number of the moment at which a stay begins, among those at which one does.
         """
-        rows, moments = self._stays["row"], pl.lit(self._moments)
-        found = self._stays.hstack(self.inputs.quotes.select("seller", "component")[rows])
-        found = found.hstack(self.inputs.kindred[rows]).hstack(self._mapped(found))
-        found = found.with_columns(partner_name=pl.col("component").replace_strict(_PARTNER, default=None))
-        sorts = self.inputs.kindred["sort"].n_unique()
+        moments = pl.lit(self._moments)
+        found = self._stays.hstack(self.inputs.kindred[self._stays["row"]]).hstack(self._mapped(self._stays))
+        code = found["component"].cast(_COMPONENT).to_physical().cast(pl.Int64)
+        sorts = len(self.inputs.kindred["sort"].unique())
         thing = (pl.col("thing") * sorts + pl.col("sort")) * len(COMPONENTS)
-        groups = {
-            name: thing + pl.col(column).cast(_COMPONENT).to_physical().cast(pl.Int64)
-            for name, column in (("group", "component"), ("partner_group", "partner_name"))
-        }
-        return found.with_columns(at=moments.search_sorted(pl.col("begin")).cast(pl.Int64), **groups)
+        return found.with_columns(
+            at=moments.search_sorted(pl.col("begin")).cast(pl.Int64),
+            group=thing + code,
+            partner_group=thing + _PARTNER_CODES.gather(code),
+        )
 
     def _mapped(self, found: pl.DataFrame) -> pl.DataFrame:
         """Return ``constituent, host, thing`` of the seller of each stay on the day it began, or nulls."""
@@ -197,37 +201,37 @@ class Changes:
             for fact in ("constituent", "host", "thing")
         )
 
-    @cached_property
-    def named(self) -> pl.DataFrame:
-        """The stays with their constituent, and what other sources say: ``others, other_sources, partner_others``."""
-        found = self.grouped
-        own = found.select("reporter", "at", "group", k="stay")
-        across = found.select("reporter", "at", group="partner_group", k=pl.col("stay") + len(found))
-        around = (
-            self._around(pl.concat([own, across]))
-            .group_by("k")
-            .agg(pl.col("price").sort().get((pl.len() - 1) // 2), pl.col("source").n_unique().cast(pl.Int64))
-        )
-        both = pl.DataFrame({
-            name: pl.repeat(None, 2 * len(found), dtype=around.schema[name], eager=True).scatter(around["k"], around[name])
-            for name in ("price", "source")
-        })  # fmt: skip
-        others, partner = both.head(len(found)), both.tail(len(found))
-        found = found.with_columns(
-            others["price"].alias("others"),
-            others["source"].alias("other_sources"),
-            partner["price"].alias("partner_others"),
-        )
-        return found.with_columns(gap=ratio(pl.col("price"), pl.col("others")))
+    def _others(self, *, partners: bool, count: bool) -> pl.DataFrame:
+        """Return what other sources say of each stay: ``others``, and maybe ``partner_others`` and ``other_sources``."""
+        stays = self.grouped
+        asked = [stays.select("reporter", "at", "group", k="stay")]
+        if partners:
+            asked.append(stays.select("reporter", "at", group="partner_group", k=pl.col("stay") + len(stays)))
+        # sorted once: to sort in every group takes three times as long
+        around = self._around(pl.concat(asked)).sort("price").group_by("k")
+        reporters = [pl.col("source").n_unique().cast(pl.Int64)] * count
+        told = around.agg(pl.col("price").get((pl.len() - 1) // 2), *reporters)
+
+        def spread(fact: str) -> pl.Series:
+            nothing = pl.repeat(None, len(asked) * len(stays), dtype=told.schema[fact], eager=True)
+            return nothing.scatter(told["k"], told[fact])
+
+        prices = spread("price")
+        found = [prices.head(len(stays)).alias("others")]
+        if partners:
+            found.append(prices.tail(len(stays)).alias("partner_others"))
+        if count:
+            found.append(spread("source").head(len(stays)).alias("other_sources"))
+        return pl.DataFrame(found)
 
     @cached_property
     def _members(self) -> pl.DataFrame:
         """The quotes of each group: ``group, quote, other``, who reports it."""
-        return self.grouped.drop_nulls("group").select("group", "quote", other="reporter").unique()
+        return self.grouped.select("group", "quote", other="reporter").unique()
 
     def _around(self, asked: pl.DataFrame) -> pl.DataFrame:
         """Return ``k, source, price, begin`` of the quotes of other reporters in force at each moment `asked` about."""
-        pairs = asked.drop_nulls("group").join(self._members, on="group").filter(pl.col("reporter") != pl.col("other"))
+        pairs = asked.join(self._members, on="group").filter(pl.col("reporter") != pl.col("other"))
         found = self._standing(pairs, "price", "group", "begin")
         held = found.filter((pl.col("group_there") == pl.col("group")) & (pl.col("price_there") > 0))
         return held.select("k", price="price_there", source="other", begin="begin_there")
@@ -246,28 +250,29 @@ class Changes:
         """Return the `pairs` of ``quote`` and moment ``at`` where the quote was in force, with `facts` as ``…_there``."""
         wanted = pl.col("quote") * (len(self._moments) + 1) + pl.col("at")
         last = pairs.with_columns(last=pl.lit(self._clock).search_sorted(wanted, side="right").cast(pl.Int64) - 1)
-        last = last.filter(pl.col("last") >= 0)
         there = {name: pl.lit(self.grouped[name]).gather(pl.col("last")) for name in ("quote", "end", *facts)}
-        found = last.with_columns(expr.alias(f"{name}_there") for name, expr in there.items())
-        moment = pl.lit(self._moments).gather(pl.col("at"))
-        open_ = pl.col("end_there").is_null() | (moment < pl.col("end_there"))
-        return found.filter((pl.col("quote_there") == pl.col("quote")) & open_)
+        open_ = there["end"].is_null() | (pl.lit(self._moments).gather(pl.col("at")) < there["end"])
+        found = last.filter((pl.col("last") >= 0) & (there["quote"] == pl.col("quote")) & open_)
+        return found.with_columns(there[name].alias(f"{name}_there") for name in facts)
 
     def _panel(self, named: pl.DataFrame, *, twins: bool) -> pl.DataFrame:
         """Return what the components of each offer cost, now and just before, and the twin that costs the same."""
-        offers = named.select("k", "begin", "end", "component", "price", "bundle")
-        ends = offers.filter(pl.col("end").is_not_null()).select(
-            "bundle", "component", begin="end", price=pl.lit(None, dtype=pl.Int128), rank=0
-        )
-        told = pl.concat([ends, offers.select("bundle", "component", "begin", "price", rank=1)])
-        told = told.filter(pl.col("component").is_in(PANEL)).sort("bundle", "begin", "rank")
+        offers = named.select("quote", "begin", "end", "component", "price", "bundle")
+        # a price that another of its quote follows at once is replaced, and has not ended
+        followed = (pl.col("quote") == pl.col("quote").shift(-1)) & (pl.col("end") == pl.col("begin").shift(-1))
+        gone = offers.filter(pl.col("end").is_not_null() & ~followed.fill_null(False))
+        ends = gone.select("bundle", "component", begin="end", price=pl.lit(None, dtype=pl.Int128))
+        told = pl.concat([ends, offers.select(ends.columns)])
+        told = told.filter(pl.col("component").is_in(PANEL)).sort("bundle", "begin")
         last = [last_of(pl.col("component") == c, same="bundle").alias(c) for c in PANEL]
         wide = told.select("bundle", "begin", *(pl.col("price").gather(at).alias(at.meta.output_name()) for at in last))
         on = [pl.col(c) == pl.col(c).shift(-1) for c in ("bundle", "begin")]
         panel = wide.filter(~pl.all_horizontal(on).fill_null(False))  # the last row of a moment knows them all
         again = pl.col("bundle") == pl.col("bundle").shift(1)
         panel = panel.with_columns(pl.when(again).then(pl.col(c).shift(1)).alias(f"{c}_was") for c in PANEL)
-        panel = panel.with_columns(spread=_spread(panel))
+        moved = (panel["bundle"] == panel["bundle"].shift(1)).arg_true()  # the others have no price before
+        spread = pl.repeat(None, len(panel), dtype=pl.Int128, eager=True).scatter(moved, _spread(panel[moved]))
+        panel = panel.with_columns(spread=spread)
         if twins:
             model = pl.lit(self.inputs.quotes["model"]).gather(pl.col("row"))
             shelves = named.select("bundle", "shelf", model=model).unique()
@@ -284,7 +289,11 @@ class Changes:
     def _ladders(self, named: pl.DataFrame) -> pl.DataFrame:
         """Return whether the prices of a list of prompt-length brackets are those of before in another order."""
         rungs = named.select("quote", "at", "row", "price", "ladder")
-        several = rungs.filter(pl.col("quote").min().over("ladder") < pl.col("quote").max().over("ladder"))
+        # only prices that change together can change places
+        again = rungs.filter(pl.col("quote") == pl.col("quote").shift(1))
+        moved = again.filter(pl.struct("ladder", "at").is_duplicated())["ladder"].unique()
+        several = rungs.filter(pl.col("ladder").is_in(moved.implode()))
+        several = several.filter(pl.col("quote").min().over("ladder") < pl.col("quote").max().over("ladder"))
         members = several.group_by("ladder", "quote").agg(pl.col("row").first())
         pairs = several.select("ladder", "at").unique().join(members, on="ladder")
         context_from = pl.lit(self.inputs.quotes["context_from"]).gather(pl.col("row"))
@@ -304,30 +313,30 @@ class Changes:
 
     def _rates(self, named: pl.DataFrame, currency: str, *, source: str) -> pl.DataFrame:
         """Return the larger over the smaller of one unit of the price's currency and of `currency`, in nano."""
-        rates = self.inputs.rates.filter(pl.col("source") == source)
-        rates = rates.with_columns(pl.col("rate_date").cast(UTC).alias("day"))
-        seen = rates.with_columns(
-            enters=self.enters("day"), nano=pl.col("rate").to_physical().cast(pl.Int64).cast(pl.Int128)
-        )
-        seen = seen.filter((pl.col("known_at") <= self._last) & (pl.col("enters") <= self._until))
+        rates = self.inputs.rates.filter((pl.col("source") == source) & (pl.col("known_at") <= self._last))
+        seen = rates.select(
+            *("base", "quote", "rate_date", "known_at"),
+            enters=self.enters(pl.col("rate_date").cast(UTC)),
+            nano=pl.col("rate").to_physical().cast(pl.Int64).cast(pl.Int128),
+        ).filter(pl.col("enters") <= self._until)
         # prices of one currency that begin at one moment have one rate
-        days = named.select("begin", "currency").unique(maintain_order=True).with_row_index("k")
+        days = named.select("begin", "currency").unique().sort("begin")
         ratios = [self._rate(days, seen.filter(base=base), currency, base=base) for base in sorted(set(seen["base"]))]
         nothing = pl.repeat(None, len(days), dtype=pl.Int128, eager=True)
         # the first base that gave a rate by then: one that is known later must not take the place of another
-        found = days.with_columns(pl.coalesce(*ratios, nothing).alias(f"rate_{currency}")).drop("k")
+        found = days.with_columns(pl.coalesce(*ratios, nothing).alias(f"rate_{currency}"))
         return named.select("begin", "currency").join(found, on=["begin", "currency"], maintain_order="left")[:, 2:]
 
     def _rate(self, days: pl.DataFrame, seen: pl.DataFrame, currency: str, *, base: str) -> pl.Series:
         """Return the ratio by the rates `seen` of one base; null for a price in `currency`: it is not taken for itself."""
         legs = seen.sort("enters", "rate_date", "known_at", "nano").select("enters", leg="quote", nano="nano")
-        worth = []
-        for leg in (pl.lit(currency), pl.col("currency")):
-            asked = days.select("k", "begin", leg=leg).sort("begin")
-            last = asked.join_asof(legs, left_on="begin", right_on="enters", by="leg", check_sortedness=False)
-            one = pl.when(pl.col("leg") == base).then(pl.lit(NANO, dtype=pl.Int128)).otherwise("nano")
-            worth.append(last.sort("k").select(one).to_series())
-        pair = pl.DataFrame({"theirs": worth[0], "own": worth[1], "currency": days["currency"]})
+        pair = days.with_columns(against=pl.lit(currency))
+        for leg, worth in (("currency", "own"), ("against", "theirs")):
+            last = pair.join_asof(
+                legs, left_on="begin", right_on="enters", by_left=leg, by_right="leg", check_sortedness=False
+            )
+            one = pl.when(pl.col(leg) == base).then(pl.lit(NANO, dtype=pl.Int128)).otherwise(last["nano"])
+            pair = pair.with_columns(one.alias(worth))
         other = pl.col("currency") != currency
         return pair.select(pl.when(other).then(ratio(pl.col("theirs"), pl.col("own")))).to_series()
 
@@ -351,8 +360,10 @@ class Changes:
         enough = each.group_by("k").agg(
             pl.col("moment").sort().get(sources - 1, null_on_oob=True).alias("second_source")
         )
+        declared = pl.max_horizontal("begin", "known_at")
+        asked = asked.with_columns(shown=pl.when(pl.col("date_kind") == "first_seen").then("begin").otherwise(declared))
         spans = self._rows.select("k", "begin", "end").join(asked.select("k"), on="k", how="semi")
-        shown = showings(asked, spans, self._said, self.looked(), self.inputs.silent, self.inputs.spots.blind)
+        shown = showings(asked, spans, self._said, self.looked, self.inputs.silent, self.inputs.spots.blind)
         first = asked.select("k", "source", "shown").sort("shown").join_asof(
             self.days.sort("seen"), left_on="shown", right_on="seen", by="source", check_sortedness=False
         )  # fmt: skip
@@ -386,12 +397,13 @@ class Changes:
         return found.select("k", theirs="price", source="reporter", begin="begin")
 
 
-def _changes(stays: pl.DataFrame) -> pl.DataFrame:
-    """Return the first stay of each change, with the ``last_row`` and ``end`` of its last one."""
-    if stays["k"].equals(stays["stay"]):
-        return stays
-    last = stays.filter((pl.col("k") != pl.col("k").shift(-1)).fill_null(True))
-    return stays.filter(pl.col("k") == pl.col("stay")).with_columns(last["last_row"], last["end"])
+def _runs(rows: pl.DataFrame, *, of: str) -> pl.DataFrame:
+    """Return the first row of each run in which the column `of` is the same, with ``last_row`` and ``end`` of the last."""
+    begins = (rows[of] != rows[of].shift(1)).fill_null(True)
+    if begins.all():
+        return rows
+    last = rows.filter(begins.shift(-1, fill_value=True))
+    return rows.filter(begins).with_columns(last["last_row"], last["end"])
 
 
 def last_of(present: pl.Expr, *, same: str) -> pl.Expr:

@@ -137,7 +137,7 @@ def _same(one: pl.Expr, other: pl.Expr, tolerance: int) -> pl.Expr:
 
 
 def _any(conditions: list[pl.Expr]) -> pl.Expr:
-    return reduce(lambda a, b: a | b, (c.fill_null(False) for c in conditions))
+    return reduce(lambda a, b: a | b, conditions).fill_null(False)
 
 
 def _compared(by_move: pl.Expr) -> pl.Expr:
