@@ -63,35 +63,32 @@ class Changes:
     def _until(self) -> pl.Expr:
         return instant(self.until)
 
-    def enters(self, column: str | pl.Expr) -> pl.Expr:
-        """Return the moment at which a row dated by `column` can be seen."""
-        dated = pl.col(column) if isinstance(column, str) else column
+    def enters(self, dated: pl.Expr) -> pl.Expr:
+        """Return the moment at which a row of a date can be seen."""
         return dated if self.known_at else pl.max_horizontal(dated, "known_at")
 
     @cached_property
     def _rows(self) -> pl.DataFrame:
-        """The rows ever in force, by quote and moment: ``begin``, ``end``, price, and the numbers of their ``stay`` and
-        change, ``k``, which is that of its first stay."""
+        """The rows ever in force, by quote and moment: ``begin``, ``end``, ``stay``, and the ``k`` of its change."""
         row = pl.col("row").cast(pl.Int64)
         rows = self.inputs.quotes.select(
-            *("quote", "seller", "component", "source", "spot", "look", "currency", "alias_of", "date_kind"),
+            *("seller", "component", "source", "spot", "look", "currency", "alias_of", "date_kind"),
             *("known_at", "valid_from", "valid_to"),
+            quote=pl.col("quote").cast(pl.Int64),
             row=row,
             last_row=row,
             price=self.inputs.amounts,
-            begin=self.enters("valid_from"),
+            begin=self.enters(pl.col("valid_from")),
         )
         known = (pl.col("known_at") <= self._last) & (pl.col("begin") <= self._until)
         if self.sellers is not None:
             known &= pl.col("seller").is_in(self.sellers.implode())
         rows = self._ended(rows.filter(known))
         same = [pl.col(c).eq_missing(pl.col(c).shift(1)) for c in ("quote", "price", "currency", "alias_of")]
-        again = pl.all_horizontal(same).fill_null(False)
+        again = pl.all_horizontal(same)
         stays = again & (pl.col("begin") == pl.col("end").shift(1))
         stay = (~stays).cum_sum().cast(pl.Int64) - 1
-        return rows.with_columns(
-            stay=stay, k=pl.when(~again).then(stay).forward_fill(), quote=pl.col("quote").cast(pl.Int64)
-        )
+        return rows.with_columns(stay=stay, k=pl.when(~again).then(stay).forward_fill())
 
     @cached_property
     def bare(self) -> pl.DataFrame:
@@ -108,7 +105,7 @@ class Changes:
         moments = rows["begin"].unique().sort()
         width = len(moments) + 1
         at = pl.lit(moments).search_sorted(pl.col("begin")).cast(pl.Int64)
-        entry = pl.col("quote").cast(pl.Int64) * width + at
+        entry = pl.col("quote") * width + at
         later = entry.shift(-1).reverse().cum_min().reverse()
         replaced = pl.when(later // width == pl.col("quote")).then(pl.lit(moments).gather(later % width))
         gone = pl.lit(self._gone()).gather(pl.col("look"))
@@ -130,7 +127,7 @@ class Changes:
         return self._visible(self.inputs.sightings)
 
     def _visible(self, sightings: pl.DataFrame) -> pl.DataFrame:
-        seen = sightings.with_columns(enters=self.enters("seen_at"))
+        seen = sightings.with_columns(enters=self.enters(pl.col("seen_at")))
         return seen.filter((pl.col("known_at") <= self._last) & (pl.col("enters") <= self._until))
 
     @cached_property
@@ -292,9 +289,10 @@ class Changes:
         # only prices that change together can change places
         again = rungs.filter(pl.col("quote") == pl.col("quote").shift(1))
         moved = again.filter(pl.struct("ladder", "at").is_duplicated())["ladder"].unique()
+        if moved.is_empty():
+            return rungs.select(reordered=pl.repeat(False, pl.len()))
         several = rungs.filter(pl.col("ladder").is_in(moved.implode()))
-        several = several.filter(pl.col("quote").min().over("ladder") < pl.col("quote").max().over("ladder"))
-        members = several.group_by("ladder", "quote").agg(pl.col("row").first())
+        members = several.select("ladder", "quote", "row").unique("quote", keep="first")
         pairs = several.select("ladder", "at").unique().join(members, on="ladder")
         context_from = pl.lit(self.inputs.quotes["context_from"]).gather(pl.col("row"))
         state = self._standing(pairs, "price").drop_nulls("price_there").with_columns(context_from=context_from)
@@ -307,9 +305,9 @@ class Changes:
         )
         same = {name: pl.col(name) == pl.col(name).shift(1) for name in ("ladder", *lists.columns[2:])}
         other_order = same["ladder"] & same["brackets"] & same["prices"] & ~same["assigned"]
-        again = lists.select("ladder", "at", reordered=other_order)
-        joined = rungs.join(again, on=["ladder", "at"], how="left", maintain_order="left")
-        return joined.select((pl.col("reordered") & pl.col("price").is_not_null()).fill_null(False))
+        key = pl.col("ladder") * (len(self._moments) + 1) + pl.col("at")
+        found = lists.filter(other_order).select(key).to_series()
+        return rungs.select(reordered=key.is_in(found.implode()) & pl.col("price").is_not_null())
 
     def _rates(self, named: pl.DataFrame, currency: str, *, source: str) -> pl.DataFrame:
         """Return the larger over the smaller of one unit of the price's currency and of `currency`, in nano."""
@@ -318,27 +316,31 @@ class Changes:
             *("base", "quote", "rate_date", "known_at"),
             enters=self.enters(pl.col("rate_date").cast(UTC)),
             nano=pl.col("rate").to_physical().cast(pl.Int64).cast(pl.Int128),
-        ).filter(pl.col("enters") <= self._until)
-        # prices of one currency that begin at one moment have one rate
-        days = named.select("begin", "currency").unique().sort("begin")
-        ratios = [self._rate(days, seen.filter(base=base), currency, base=base) for base in sorted(set(seen["base"]))]
-        nothing = pl.repeat(None, len(days), dtype=pl.Int128, eager=True)
-        # the first base that gave a rate by then: one that is known later must not take the place of another
-        found = days.with_columns(pl.coalesce(*ratios, nothing).alias(f"rate_{currency}"))
-        return named.select("begin", "currency").join(found, on=["begin", "currency"], maintain_order="left")[:, 2:]
+        )
+        seen = seen.filter(pl.col("enters") <= self._until).sort("enters", "rate_date", "known_at", "nano")
+        # prices of one currency that begin at one moment have one rate; one in `currency` is not taken for itself
+        found = (
+            pl.when(pl.col("currency") == c).then(pl.lit(self._rate(seen, currency, c)).gather(pl.col("at")))
+            for c in named["currency"].unique()
+            if c != currency
+        )
+        nothing = pl.repeat(None, pl.len(), dtype=pl.Int128)
+        return named.select(pl.coalesce(*found, nothing).alias(f"rate_{currency}"))
 
-    def _rate(self, days: pl.DataFrame, seen: pl.DataFrame, currency: str, *, base: str) -> pl.Series:
-        """Return the ratio by the rates `seen` of one base; null for a price in `currency`: it is not taken for itself."""
-        legs = seen.sort("enters", "rate_date", "known_at", "nano").select("enters", leg="quote", nano="nano")
-        pair = days.with_columns(against=pl.lit(currency))
-        for leg, worth in (("currency", "own"), ("against", "theirs")):
-            last = pair.join_asof(
-                legs, left_on="begin", right_on="enters", by_left=leg, by_right="leg", check_sortedness=False
-            )
-            one = pl.when(pl.col(leg) == base).then(pl.lit(NANO, dtype=pl.Int128)).otherwise(last["nano"])
-            pair = pair.with_columns(one.alias(worth))
-        other = pl.col("currency") != currency
-        return pair.select(pl.when(other).then(ratio(pl.col("theirs"), pl.col("own")))).to_series()
+    def _rate(self, seen: pl.DataFrame, one: str, other: str) -> pl.Series:
+        """Return the larger over the smaller of one unit of two currencies by the rates `seen`, at each of the moments."""
+
+        def worth(currency: str, base: str) -> pl.Series:
+            if currency == base:
+                return pl.repeat(NANO, len(self._moments), dtype=pl.Int128, eager=True)
+            legs = seen.filter(base=base, quote=currency)
+            last = legs["enters"].search_sorted(self._moments, side="right")
+            return pl.concat([pl.Series([None], dtype=pl.Int128), legs["nano"]]).gather(last)
+
+        bases = sorted(seen["base"].unique())
+        pairs = (ratio(pl.lit(worth(one, base)), pl.lit(worth(other, base))) for base in bases)
+        # the first base that gave a rate by then: one that is known later must not take the place of another
+        return pl.select(pl.coalesce(*pairs, pl.repeat(None, len(self._moments), dtype=pl.Int128))).to_series()
 
     def confirmed(self, asked: pl.DataFrame, *, sources: int, tolerance: int, days: int) -> pl.DataFrame:
         """Return ``k, end, second_source, second_day`` of the changes `asked` about: when each was confirmed in force.
@@ -360,8 +362,8 @@ class Changes:
         enough = each.group_by("k").agg(
             pl.col("moment").sort().get(sources - 1, null_on_oob=True).alias("second_source")
         )
-        declared = pl.max_horizontal("begin", "known_at")
-        asked = asked.with_columns(shown=pl.when(pl.col("date_kind") == "first_seen").then("begin").otherwise(declared))
+        late = pl.when(pl.col("date_kind") != "first_seen").then("known_at")
+        asked = asked.with_columns(shown=pl.max_horizontal("begin", late))
         spans = self._rows.select("k", "begin", "end").join(asked.select("k"), on="k", how="semi")
         shown = showings(asked, spans, self._said, self.looked, self.inputs.silent, self.inputs.spots.blind)
         first = asked.select("k", "source", "shown").sort("shown").join_asof(

@@ -188,7 +188,7 @@ def _judged(changes: Changes, allowed: Sequence[str]) -> pl.DataFrame:
     known = known.with_columns(cause=pl.format("{} ({}, {})", "reason", "decided_by", "approved_by"))
     # a judgment of a row counts from when it can be seen: it may have been announced, and judged, before
     quotes = changes.inputs.quotes.select(
-        "row", *_CONCERNS, said=changes.inputs.amounts, enters=changes.enters("valid_from")
+        "row", *_CONCERNS, said=changes.inputs.amounts, enters=changes.enters(pl.col("valid_from"))
     )
     rows = quotes.join(known.select(*_CONCERNS, "decision", "cause", since=since), on=_CONCERNS)
     rows = rows.with_columns(pl.col("row").cast(pl.Int64)).sort("row")
