@@ -205,20 +205,20 @@ class Changes:
         if partners:
             asked.append(stays.select("reporter", "at", group="partner_group", k=pl.col("stay") + len(stays)))
         # sorted once: to sort in every group takes three times as long
-        around = self._around(pl.concat(asked)).sort("price").group_by("k")
-        reporters = [pl.col("source").n_unique().cast(pl.Int64)] * count
-        told = around.agg(pl.col("price").get((pl.len() - 1) // 2), *reporters)
+        around = self._around(pl.concat(asked)).sort("price_there").group_by("k")
+        reporters = [pl.col("other").n_unique().cast(pl.Int64)] * count
+        told = around.agg(pl.col("price_there").get((pl.len() - 1) // 2), *reporters)
 
         def spread(fact: str) -> pl.Series:
             nothing = pl.repeat(None, len(asked) * len(stays), dtype=told.schema[fact], eager=True)
             return nothing.scatter(told["k"], told[fact])
 
-        prices = spread("price")
+        prices = spread("price_there")
         found = [prices.head(len(stays)).alias("others")]
         if partners:
             found.append(prices.tail(len(stays)).alias("partner_others"))
         if count:
-            found.append(spread("source").head(len(stays)).alias("other_sources"))
+            found.append(spread("other").head(len(stays)).alias("other_sources"))
         return pl.DataFrame(found)
 
     @cached_property
@@ -227,11 +227,10 @@ class Changes:
         return self.grouped.select("group", "quote", other="reporter").unique()
 
     def _around(self, asked: pl.DataFrame) -> pl.DataFrame:
-        """Return ``k, source, price, begin`` of the quotes of other reporters in force at each moment `asked` about."""
+        """Return `asked` with ``other, price_there, begin_there``: the quotes of other reporters in force at it."""
         pairs = asked.join(self._members, on="group").filter(pl.col("reporter") != pl.col("other"))
         found = self._standing(pairs, "price", "group", "begin")
-        held = found.filter((pl.col("group_there") == pl.col("group")) & (pl.col("price_there") > 0))
-        return held.select("k", price="price_there", source="other", begin="begin_there")
+        return found.filter((pl.col("group_there") == pl.col("group")) & (pl.col("price_there") > 0))
 
     @cached_property
     def _moments(self) -> pl.Series:
@@ -352,13 +351,14 @@ class Changes:
         sources, tolerance, days : int
             Other sources that must show the price, relative tolerance in nano, and later days on which the source must.
         """
-        within = (pl.col("theirs") - pl.col("price")).abs() * NANO <= pl.col("price") * tolerance
-        own = asked.select("k", "price", since="begin")
-        around = self._around(asked.select("k", "group", "reporter", "at"))
-        told = pl.concat([around.rename({"price": "theirs"}), self._later(asked)]).join(own, on="k")
-        each = (
-            told.filter(within).group_by("k", "source").agg(pl.max_horizontal("begin", "since").min().alias("moment"))
+        within = (pl.col("price_there") - pl.col("price")).abs() * NANO <= pl.col("price") * tolerance
+        moments = asked.select("k", "group", "reporter", "at", "begin", "end", "price")
+        told = pl.concat(
+            beside.select("k", "begin", "price", "other", "begin_there", "price_there")
+            for beside in (self._around(moments), self._later(moments))
         )
+        moment = pl.max_horizontal("begin", "begin_there").min()
+        each = told.filter(within).group_by("k", "other").agg(moment=moment)
         enough = each.group_by("k").agg(
             pl.col("moment").sort().get(sources - 1, null_on_oob=True).alias("second_source")
         )
@@ -380,23 +380,21 @@ class Changes:
         return self.inputs.quotes.select(quote, *SNAPSHOT, "valid_from", "valid_to", *told)
 
     def _later(self, asked: pl.DataFrame) -> pl.DataFrame:
-        """Return ``k, theirs, source, begin`` of the stays of other reporters that began while those `asked` stood."""
+        """Return `asked` with ``other, price_there, begin_there`` of the stays of others that began while these stood."""
         width = len(self._moments) + 1
         known = pl.col("group").is_in(asked["group"].unique().implode()) & (pl.col("price") > 0)
         key = pl.col("group") * width + pl.col("at")
-        rows = self.grouped.filter(known).select("reporter", "begin", "price", key=key).sort("key")
+        there = {"other": "reporter", "price_there": "price", "begin_there": "begin"}
+        rows = self.grouped.filter(known).select(key=key, **there).sort("key")
         group, keys = pl.col("group") * width, pl.lit(rows["key"])
         # one that has not ended stands until the last moment
         before = pl.lit(self._moments).search_sorted(pl.col("end").fill_null(NEVER)).cast(pl.Int64)
-        span = asked.drop_nulls("group").select(
-            "k",
-            mine="reporter",
+        span = asked.drop_nulls("group").with_columns(
             first=keys.search_sorted(group + pl.col("at") + 1).cast(pl.Int64),
             last=keys.search_sorted(group + before).cast(pl.Int64),
         )
-        each = span.with_columns(at=pl.int_ranges("first", "last")).explode("at").drop_nulls("at")
-        found = each.hstack(rows[each["at"]]).filter(pl.col("reporter") != pl.col("mine"))
-        return found.select("k", theirs="price", source="reporter", begin="begin")
+        each = span.with_columns(place=pl.int_ranges("first", "last")).explode("place").drop_nulls("place")
+        return each.hstack(rows[each["place"]]).filter(pl.col("reporter") != pl.col("other"))
 
 
 def _runs(rows: pl.DataFrame, *, of: str) -> pl.DataFrame:
