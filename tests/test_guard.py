@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -18,6 +19,8 @@ import pytest
 from conftest import PRICES
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markets import Market, markets
+from test_reference import PROFILE, library_inputs
 
 from tokenindex.adapters import Capture, adapter
 from tokenindex.amounts import AMOUNT_MAX
@@ -27,7 +30,7 @@ from tokenindex.determination import Determination, determine
 from tokenindex.documents import load
 from tokenindex.errors import DeterminationError, InputDataError, MethodologyError
 from tokenindex.exact import NANO
-from tokenindex.guard import guard, hold, holds, input_report, unmatched
+from tokenindex.guard import guard, held_on, hold, holds, input_report, unmatched
 from tokenindex.home import Home, shipped
 from tokenindex.inputs import Inputs
 from tokenindex.methodology import Methodology
@@ -671,6 +674,122 @@ def test_any_row_order_gives_the_same_findings(seed: int) -> None:
     names = ("observations", "sightings", "registry")
     mixed = Inputs(**{n: getattr(inputs, n).sample(fraction=1, shuffle=True, seed=seed) for n in names})
     assert guard(inputs, full(), known_at=None, until=at(40)).equals(guard(mixed, full(), known_at=None, until=at(40)))
+
+
+STRICT = """guards = [
+{ rule = "unconfirmed_jump", bound = 1.4, held_until = "confirmed" },
+{ rule = "unit_factor", factors = [10, 1000], tolerance = 0.1, held_until = "second_source" },
+{ rule = "currency_factor", currencies = ["CNY", "EUR"], tolerance = 0.3, held_until = "second_day" },
+{ rule = "vat_factor", rates = [0.02, 0.3], tolerance = 0.1, held_until = "confirmed" },
+{ rule = "component_swapped", tolerance = 0.1, held_until = "judgment" },
+{ rule = "component_order", held_until = "confirmed" },
+{ rule = "alias_repointed", held_until = "confirmed" },
+{ rule = "tiers_reordered", held_until = "confirmed" },
+{ rule = "sources_disagree", tolerance = 0.02, hosts = ["vendor", "host"], held_until = "second_source" },
+{ rule = "flapping", changes = 3, days = 14, held_until = "second_day" },
+{ rule = "promotional_zero", held_until = "second_source" },
+]"""
+"""Guards that hold a good part of what an invented market says."""
+
+
+def decided(inputs: Inputs, pick: random.Random) -> pl.DataFrame:
+    """Return judgments of some of the rows, before and after these are known."""
+    rows = inputs.observations.drop_nulls("price").sample(6, seed=pick.randrange(10**6)).to_dicts()
+    words = {"reason": "so", "decided_by": "A", "approved_by": "B", "capture": "", "locator": ""}
+    said = [
+        {
+            **{name: row[name] for name in ("source", "provider", "model", "component", "price", "valid_from")},
+            "decision": pick.choice(["hold", "release"]),
+            "decided_at": row["known_at"] + timedelta(hours=pick.choice([-100, -30, 0, 5, 100])),
+        }
+        for row in rows
+    ]
+    late = [timedelta(hours=pick.choice([0, 0, 20])) for _ in said]
+    return JUDGMENTS.frame(
+        [{**row, **words, "known_at": row["decided_at"] + by} for row, by in zip(said, late, strict=True)]
+    )
+
+
+def held_by(rows: pl.DataFrame, held: pl.DataFrame, grid: Grid) -> pl.DataFrame:
+    """Return each row that is in force on a date with the reason that holds it."""
+    spells = hold(rows.filter(~pl.col("withdrawn")), held, grid)
+    return spells.select("row", "held_by", i=pl.int_ranges("i0", "i1")).explode("i").sort("row", "i")
+
+
+@settings(PROFILE, max_examples=15)
+@given(market=markets(), as_known=st.booleans())
+def test_what_is_held_on_a_date_hangs_on_nothing_that_entered_later(market: Market, as_known: bool) -> None:
+    methodology = load(re.sub("^guards = .*$", STRICT, market.text, flags=re.MULTILINE).encode(), where="markets.py")
+    inputs, pick = library_inputs(market.inputs), random.Random(market.text)
+    inputs = replace(inputs, judgments=decided(inputs, pick))
+    known_at, cut_off_at = market.known_at if as_known else None, methodology.calendar.cut_off_at
+    days = [day for day in market.days if known_at is None or cut_off_at(day) <= known_at]
+    sellers = inputs.spelled.filter(pl.col("source").is_in(["alpha", "beta", "gamma"]))["seller"].unique()
+    for last in pick.sample(days, min(5, len(days))):
+        grid = Grid.of(methodology.calendar, [pick.choice([d for d in days if d <= last]), last], known_at=known_at)
+        until = holds(guard(inputs, methodology, known_at=known_at, until=grid.end, sellers=sellers))
+        rows, _ = select(inputs, methodology.inputs, methodology.measures.currency, grid)
+        found = held_by(rows, held_on(inputs, methodology, grid), grid)
+        assert found.equals(held_by(rows, until, grid))
+
+
+@pytest.mark.parametrize("until", [8, END])
+def test_a_price_that_comes_back_did_not_stand_meanwhile(until: float) -> None:
+    """The other source says 3 until day 4 and from day 9 on: a first price of 3,000 on day 6 has nothing beside it."""
+    rows = [other(0, "3", valid_to=at(4)), other(9, "3"), price(6, "3000")]
+    assert findings(world(rows), UNIT, until=at(until)) == []
+    early = [other(0, "3"), price(6, "3000")]
+    assert [f[2] for f in findings(world(early), UNIT, until=at(until))] == [6]
+
+
+def test_components_that_come_back_did_not_move_together() -> None:
+    """Both are gone from day 4 to 9; then the input is 19% dearer and the output what it was: that is no tax."""
+    gone = [price(0, "10", valid_to=at(4)), price(0, "5", "output", valid_to=at(4))]
+    assert findings(world([*gone, price(9, "11.9"), price(9, "5", "output")]), VAT) == []
+    stood = [price(0, "10"), price(0, "5", "output"), price(9, "11.9"), price(9, "5.95", "output")]
+    assert findings(world(stood), VAT) == noted("vat_factor", ("input", 9), ("output", 9))
+
+
+def test_a_price_that_comes_back_confirms_from_then_on() -> None:
+    gone = jump(other(1, "90", valid_to=at(4)), looks=[])
+    assert findings(gone, JUMP) == one(None, None)
+    back = jump(other(1, "90", valid_to=at(4)), other(9, "90"), looks=[])
+    assert findings(back, JUMP) == one(9, "second_source")
+
+
+def test_a_judgment_of_an_announced_price_counts_when_it_is_in_force() -> None:
+    """On day 6 the 90 is told again, for day 8 on; on day 7 somebody releases that."""
+    inputs = jump(price(8, "90", known_at=at(6)), looks=[])
+    judgments = judged(line(7, "release", since=8))
+    assert findings(inputs, JUMP, judgments=judgments, until=at(7.9)) == one(None, None)
+    assert findings(inputs, JUMP, judgments=judgments) == one(8 - 1 / 12, "judgment")
+
+
+def test_holds_are_made_once_for_every_date_and_every_document_of_the_same_guards(inputs: Inputs, sample: Home) -> None:
+    day, days = date(2026, 6, 26), [date(2026, 6, 10), date(2026, 6, 26)]
+    tix, other_index = (sample.methodology(name, day) for name in ("tix", "tix-cn"))
+    grids = [Grid.of(tix.calendar, some, known_at=sample.known_at) for some in (days[:1], days)]
+    found = held_on(inputs, tix, grids[0])
+    assert held_on(inputs, tix, grids[1]) is found
+    assert tix.guards == other_index.guards and hash(tix.guards) == hash(other_index.guards)
+    for n in range(20):  # what is asked for again and again is not the first to be dropped
+        inputs.once(("filling", n), dict)
+        assert held_on(inputs, tix, grids[0]) is found
+    held = [g for g in tix.guards if g.holds]
+    assert held[0] != held[1]
+    strict = replace(
+        tix, guards=(*tix.guards[:-1], load(TIX.replace(b"bound = 10", b"bound = 9"), where="x").guards[-3])
+    )
+    assert strict.guards != tix.guards
+    for changed in (
+        replace(tix, guards=tix.guards[:1]),
+        strict,
+        replace(tix, release=replace(tix.release, later_days=2)),
+    ):
+        assert held_on(inputs, changed, grids[0]) is not found
+    assert held_on(inputs, tix, replace(grids[0], known_at=None)) is not found
+    inputs.forget()
+    assert held_on(inputs, tix, grids[0]) is not found
 
 
 def test_prices_at_the_bounds_do_not_overflow() -> None:

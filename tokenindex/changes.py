@@ -4,7 +4,9 @@
 at. *Never* lets a fact depend on what entered later than the change it belongs to.
 
 A **change** is a run of rows of one quote, in force one after the other, that say the same price: most snapshots only
-repeat the one before. Work is done on changes and not on dates, and everything is searched by a pair of whole numbers,
+repeat the one before. A price that was gone for a while and came back is one change with several **stays**: what stands
+beside another price at a moment is a stay, so that its return says nothing of the time before. Work is done on changes
+and not on dates, and everything is searched by a pair of whole numbers,
 ``group * width + moment``, in one pass: the cost of a row does not grow with the number of rows.
 
 Amounts are whole 1e-15 currency units per million tokens, in 128 bits. A price beyond 1e13 currency units per million
@@ -35,6 +37,7 @@ PANEL: Final = ("input", "output", "cache_read", "cache_write")
 _OF_PANEL: Final = ("spread", "twin", "input", "partner", "partner_before")
 _PARTNER: Final = {"input": "output", "output": "input", "cache_read": "cache_write", "cache_write": "cache_read"}
 _COMPONENT: Final = pl.Enum(COMPONENTS)
+_PARTNER_CODES: Final = pl.Series([COMPONENTS.index(_PARTNER[c]) if c in _PARTNER else None for c in COMPONENTS])
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,45 +63,49 @@ class Changes:
     def _until(self) -> pl.Expr:
         return instant(self.until)
 
-    def _enters(self, column: str) -> pl.Expr:
-        """Return the moment at which a row dated by `column` can be seen."""
-        return pl.col(column) if self.known_at else pl.max_horizontal(column, "known_at")
+    def enters(self, dated: pl.Expr) -> pl.Expr:
+        """Return the moment at which a row of a date can be seen."""
+        return dated if self.known_at else pl.max_horizontal(dated, "known_at")
 
     @cached_property
     def _rows(self) -> pl.DataFrame:
-        """The rows ever in force, by quote and moment: ``begin``, ``end``, price, and ``k``, the number of their change."""
-        rows = self.inputs.quotes.with_columns(price=self.inputs.amounts, begin=self._enters("valid_from"))
+        """The rows ever in force, by quote and moment: ``begin``, ``end``, ``stay``, and the ``k`` of its change."""
+        row = pl.col("row").cast(pl.Int64)
+        rows = self.inputs.quotes.select(
+            *("seller", "component", "source", "spot", "look", "currency", "alias_of", "date_kind"),
+            *("known_at", "valid_from", "valid_to"),
+            quote=pl.col("quote").cast(pl.Int64),
+            row=row,
+            last_row=row,
+            price=self.inputs.amounts,
+            begin=self.enters(pl.col("valid_from")),
+        )
         known = (pl.col("known_at") <= self._last) & (pl.col("begin") <= self._until)
         if self.sellers is not None:
             known &= pl.col("seller").is_in(self.sellers.implode())
         rows = self._ended(rows.filter(known))
         same = [pl.col(c).eq_missing(pl.col(c).shift(1)) for c in ("quote", "price", "currency", "alias_of")]
-        again = pl.all_horizontal(same).fill_null(False)
-        return rows.with_columns(k=(~again).cum_sum().cast(pl.Int64) - 1, quote=pl.col("quote").cast(pl.Int64))
+        again = pl.all_horizontal(same)
+        stays = again & (pl.col("begin") == pl.col("end").shift(1))
+        stay = (~stays).cum_sum().cast(pl.Int64) - 1
+        return rows.with_columns(stay=stay, k=pl.when(~again).then(stay).forward_fill())
 
     @cached_property
     def bare(self) -> pl.DataFrame:
         """One row a change, by quote and moment: the row, ``begin``, ``end`` and price, without the facts around it."""
-        first = pl.col(
-            "begin", "source", "currency", "alias_of", "price", "known_at", "date_kind", "valid_from", "quote", "spot"
-        )
-        found = self._rows.group_by("k", maintain_order=True).agg(
-            pl.col("row").first().cast(pl.Int64),
-            pl.col("row").last().cast(pl.Int64).alias("last_row"),
-            first.first(),
-            pl.col("end").last(),
-        )
-        shown = (
-            pl.when(pl.col("date_kind") == "first_seen").then("begin").otherwise(pl.max_horizontal("begin", "known_at"))
-        )
-        return found.with_columns(shown=shown)
+        return _runs(self._stays, of="k")
+
+    @cached_property
+    def _stays(self) -> pl.DataFrame:
+        """One row a stay, as of `bare`."""
+        return _runs(self._rows, of="stay")
 
     def _ended(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the rows ever in force, with ``end``: replaced, past its declared end, or gone from a snapshot."""
         moments = rows["begin"].unique().sort()
         width = len(moments) + 1
         at = pl.lit(moments).search_sorted(pl.col("begin")).cast(pl.Int64)
-        entry = pl.col("quote").cast(pl.Int64) * width + at
+        entry = pl.col("quote") * width + at
         later = entry.shift(-1).reverse().cum_min().reverse()
         replaced = pl.when(later // width == pl.col("quote")).then(pl.lit(moments).gather(later % width))
         gone = pl.lit(self._gone()).gather(pl.col("look"))
@@ -109,65 +116,72 @@ class Changes:
     def _gone(self) -> pl.Series:
         """Return when a later complete look at the source replaced each complete one, by its number; null: not yet."""
         looks = self.inputs.looks
+        if looks.is_empty():
+            return pl.Series(dtype=UTC)
         followed = replaced(self._visible(looks)).filter(pl.col("gone") < NEVER)
         return pl.repeat(None, len(looks), dtype=UTC, eager=True).scatter(followed["look"], followed["gone"])
 
+    @cached_property
     def looked(self) -> pl.DataFrame:
-        """Return the SIGHTINGS that could be seen, with ``enters``, the moment from which each counts."""
+        """The SIGHTINGS that could be seen, with ``enters``, the moment from which each counts."""
         return self._visible(self.inputs.sightings)
 
     def _visible(self, sightings: pl.DataFrame) -> pl.DataFrame:
-        seen = sightings.with_columns(enters=self._enters("seen_at"))
+        seen = sightings.with_columns(enters=self.enters(pl.col("seen_at")))
         return seen.filter((pl.col("known_at") <= self._last) & (pl.col("enters") <= self._until))
 
     @cached_property
     def looks(self) -> pl.DataFrame:
         """Each look at a source: ``source, begin, end`` (the next look) and ``until``."""
-        moments = self.looked().select("source", begin="enters").unique().sort("source", "begin")
+        moments = self.looked.select("source", begin="enters").unique().sort("source", "begin")
         return moments.with_columns(end=pl.col("begin").shift(-1).over("source"), until=self._until)
 
     @cached_property
     def days(self) -> pl.DataFrame:
         """The looks that gave a source a later day than any before: ``source``, when it was ``seen``, the day ``since``."""
-        seen = self.looked().select("source", "enters", day=pl.col("seen_at").dt.date()).sort("source", "enters", "day")
+        seen = self.looked.select("source", "enters", day=pl.col("seen_at").dt.date()).sort("source", "enters", "day")
         latest = pl.col("day").cum_max().shift(1).over("source")
         news = seen.filter((pl.col("day") > latest).fill_null(True))
         return news.select("source", seen="enters", since="day")
 
     def with_facts(self, wanted: Container[str], *, currencies: Iterable[str], rates: str) -> pl.DataFrame:
         """Return the changes with the facts `wanted`, and ``rate_XXX`` of each of `currencies` by the source `rates`."""
-        found = self.named
-        parts = [self._rates(found, c, source=rates) for c in sorted(currencies)]
+        found = self.grouped
+        parts = [self._others(partners="partner_others" in wanted, count="other_sources" in wanted)]
+        parts += [self._rates(found, c, source=rates) for c in sorted(currencies)]
         if any(name in wanted for name in _OF_PANEL):
             parts.append(self._panel(found, twins="twin" in wanted))
         if "reordered" in wanted:
             parts.append(self._ladders(found))
         for facts in parts:
             found = found.hstack(facts)
+        found = _runs(found, of="k")
         previous = pl.col("quote") == pl.col("quote").shift(1)
         moved = previous & pl.col("alias_of").ne_missing(pl.col("alias_of").shift(1))
-        return found.with_columns(alias_moved=moved.fill_null(False), until=self._until)
+        if "partner_name" in wanted:
+            found = found.with_columns(partner_name=pl.col("component").replace_strict(_PARTNER, default=None))
+        gap = ratio(pl.col("price"), pl.col("others"))
+        return found.with_columns(alias_moved=moved.fill_null(False), gap=gap, until=self._until)
 
     @cached_property
     def grouped(self) -> pl.DataFrame:
-        """The changes with their component, their thing by the registry, and the group of what may be compared.
+        """The stays with their component, their thing by the registry, and the group of what may be compared.
 
-        ``at`` is the number of the moment at which a change begins, among those at which one does.
+        ``at`` is the number of the moment at which a stay begins, among those at which one does.
         """
-        rows, moments = self.bare["row"], pl.lit(self._moments)
-        found = self.bare.hstack(self.inputs.quotes.select("seller", "component")[rows])
-        found = found.hstack(self.inputs.kindred[rows]).hstack(self._mapped(found))
-        found = found.with_columns(partner_name=pl.col("component").replace_strict(_PARTNER, default=None))
-        sorts = self.inputs.kindred["sort"].n_unique()
+        moments = pl.lit(self._moments)
+        found = self._stays.hstack(self.inputs.kindred[self._stays["row"]]).hstack(self._mapped(self._stays))
+        code = found["component"].cast(_COMPONENT).to_physical().cast(pl.Int64)
+        sorts = len(self.inputs.kindred["sort"].unique())
         thing = (pl.col("thing") * sorts + pl.col("sort")) * len(COMPONENTS)
-        groups = {
-            name: thing + pl.col(column).cast(_COMPONENT).to_physical().cast(pl.Int64)
-            for name, column in (("group", "component"), ("partner_group", "partner_name"))
-        }
-        return found.with_columns(at=moments.search_sorted(pl.col("begin")).cast(pl.Int64), **groups)
+        return found.with_columns(
+            at=moments.search_sorted(pl.col("begin")).cast(pl.Int64),
+            group=thing + code,
+            partner_group=thing + _PARTNER_CODES.gather(code),
+        )
 
     def _mapped(self, found: pl.DataFrame) -> pl.DataFrame:
-        """Return ``constituent, host, thing`` of the seller of each change on the day it began, or nulls."""
+        """Return ``constituent, host, thing`` of the seller of each stay on the day it began, or nulls."""
         spelled = self.inputs.spelled
         first, width = date.min.toordinal() - date(1970, 1, 1).toordinal(), date.max.toordinal() + 1
 
@@ -184,77 +198,77 @@ class Changes:
             for fact in ("constituent", "host", "thing")
         )
 
-    @cached_property
-    def named(self) -> pl.DataFrame:
-        """The changes with their constituent, and what other sources say: ``others, other_sources, partner_others``."""
-        found = self.grouped
-        own = found.select("k", "reporter", "at", "group")
-        across = found.select(pl.col("k") + len(found), "reporter", "at", group="partner_group")
-        around = (
-            self._around(pl.concat([own, across]))
-            .group_by("k")
-            .agg(pl.col("price").sort().get((pl.len() - 1) // 2), pl.col("source").n_unique().cast(pl.Int64))
-        )
-        both = pl.DataFrame({
-            name: pl.repeat(None, 2 * len(found), dtype=around.schema[name], eager=True).scatter(around["k"], around[name])
-            for name in ("price", "source")
-        })  # fmt: skip
-        others, partner = both.head(len(found)), both.tail(len(found))
-        found = found.with_columns(
-            others["price"].alias("others"),
-            others["source"].alias("other_sources"),
-            partner["price"].alias("partner_others"),
-        )
-        return found.with_columns(gap=ratio(pl.col("price"), pl.col("others")))
+    def _others(self, *, partners: bool, count: bool) -> pl.DataFrame:
+        """Return what other sources say of each stay: ``others``, and maybe ``partner_others`` and ``other_sources``."""
+        stays = self.grouped
+        asked = [stays.select("reporter", "at", "group", k="stay")]
+        if partners:
+            asked.append(stays.select("reporter", "at", group="partner_group", k=pl.col("stay") + len(stays)))
+        # sorted once: to sort in every group takes three times as long
+        around = self._around(pl.concat(asked)).sort("price_there").group_by("k")
+        reporters = [pl.col("other").n_unique().cast(pl.Int64)] * count
+        told = around.agg(pl.col("price_there").get((pl.len() - 1) // 2), *reporters)
+
+        def spread(fact: str) -> pl.Series:
+            nothing = pl.repeat(None, len(asked) * len(stays), dtype=told.schema[fact], eager=True)
+            return nothing.scatter(told["k"], told[fact])
+
+        prices = spread("price_there")
+        found = [prices.head(len(stays)).alias("others")]
+        if partners:
+            found.append(prices.tail(len(stays)).alias("partner_others"))
+        if count:
+            found.append(spread("other").head(len(stays)).alias("other_sources"))
+        return pl.DataFrame(found)
 
     @cached_property
     def _members(self) -> pl.DataFrame:
         """The quotes of each group: ``group, quote, other``, who reports it."""
-        return self.grouped.drop_nulls("group").select("group", "quote", other="reporter").unique()
+        return self.grouped.select("group", "quote", other="reporter").unique()
 
     def _around(self, asked: pl.DataFrame) -> pl.DataFrame:
-        """Return ``k, source, price, begin`` of the quotes of other reporters in force at each moment `asked` about."""
-        pairs = asked.drop_nulls("group").join(self._members, on="group").filter(pl.col("reporter") != pl.col("other"))
+        """Return `asked` with ``other, price_there, begin_there``: the quotes of other reporters in force at it."""
+        pairs = asked.join(self._members, on="group").filter(pl.col("reporter") != pl.col("other"))
         found = self._standing(pairs, "price", "group", "begin")
-        held = found.filter((pl.col("group_there") == pl.col("group")) & (pl.col("price_there") > 0))
-        return held.select("k", price="price_there", source="other", begin="begin_there")
+        return found.filter((pl.col("group_there") == pl.col("group")) & (pl.col("price_there") > 0))
 
     @cached_property
     def _moments(self) -> pl.Series:
-        """The moments at which a change begins."""
-        return self.bare["begin"].unique().sort()
+        """The moments at which a stay begins."""
+        return self._stays["begin"].unique().sort()
 
     @cached_property
     def _clock(self) -> pl.Series:
-        """``quote * width + moment`` of every change, in order."""
+        """``quote * width + moment`` of every stay, in order."""
         return self.grouped.select(pl.col("quote") * (len(self._moments) + 1) + pl.col("at")).to_series()
 
     def _standing(self, pairs: pl.DataFrame, *facts: str) -> pl.DataFrame:
         """Return the `pairs` of ``quote`` and moment ``at`` where the quote was in force, with `facts` as ``…_there``."""
         wanted = pl.col("quote") * (len(self._moments) + 1) + pl.col("at")
         last = pairs.with_columns(last=pl.lit(self._clock).search_sorted(wanted, side="right").cast(pl.Int64) - 1)
-        last = last.filter(pl.col("last") >= 0)
         there = {name: pl.lit(self.grouped[name]).gather(pl.col("last")) for name in ("quote", "end", *facts)}
-        found = last.with_columns(expr.alias(f"{name}_there") for name, expr in there.items())
-        moment = pl.lit(self._moments).gather(pl.col("at"))
-        open_ = pl.col("end_there").is_null() | (moment < pl.col("end_there"))
-        return found.filter((pl.col("quote_there") == pl.col("quote")) & open_)
+        open_ = there["end"].is_null() | (pl.lit(self._moments).gather(pl.col("at")) < there["end"])
+        found = last.filter((pl.col("last") >= 0) & (there["quote"] == pl.col("quote")) & open_)
+        return found.with_columns(there[name].alias(f"{name}_there") for name in facts)
 
     def _panel(self, named: pl.DataFrame, *, twins: bool) -> pl.DataFrame:
         """Return what the components of each offer cost, now and just before, and the twin that costs the same."""
-        offers = named.select("k", "begin", "end", "component", "price", "bundle")
-        ends = offers.filter(pl.col("end").is_not_null()).select(
-            "bundle", "component", begin="end", price=pl.lit(None, dtype=pl.Int128), rank=0
-        )
-        told = pl.concat([ends, offers.select("bundle", "component", "begin", "price", rank=1)])
-        told = told.filter(pl.col("component").is_in(PANEL)).sort("bundle", "begin", "rank")
+        offers = named.select("quote", "begin", "end", "component", "price", "bundle")
+        # a price that another of its quote follows at once is replaced, and has not ended
+        followed = (pl.col("quote") == pl.col("quote").shift(-1)) & (pl.col("end") == pl.col("begin").shift(-1))
+        gone = offers.filter(pl.col("end").is_not_null() & ~followed.fill_null(False))
+        ends = gone.select("bundle", "component", begin="end", price=pl.lit(None, dtype=pl.Int128))
+        told = pl.concat([ends, offers.select(ends.columns)])
+        told = told.filter(pl.col("component").is_in(PANEL)).sort("bundle", "begin")
         last = [last_of(pl.col("component") == c, same="bundle").alias(c) for c in PANEL]
         wide = told.select("bundle", "begin", *(pl.col("price").gather(at).alias(at.meta.output_name()) for at in last))
         on = [pl.col(c) == pl.col(c).shift(-1) for c in ("bundle", "begin")]
         panel = wide.filter(~pl.all_horizontal(on).fill_null(False))  # the last row of a moment knows them all
         again = pl.col("bundle") == pl.col("bundle").shift(1)
         panel = panel.with_columns(pl.when(again).then(pl.col(c).shift(1)).alias(f"{c}_was") for c in PANEL)
-        panel = panel.with_columns(spread=_spread(panel))
+        moved = (panel["bundle"] == panel["bundle"].shift(1)).arg_true()  # the others have no price before
+        spread = pl.repeat(None, len(panel), dtype=pl.Int128, eager=True).scatter(moved, _spread(panel[moved]))
+        panel = panel.with_columns(spread=spread)
         if twins:
             model = pl.lit(self.inputs.quotes["model"]).gather(pl.col("row"))
             shelves = named.select("bundle", "shelf", model=model).unique()
@@ -271,8 +285,13 @@ class Changes:
     def _ladders(self, named: pl.DataFrame) -> pl.DataFrame:
         """Return whether the prices of a list of prompt-length brackets are those of before in another order."""
         rungs = named.select("quote", "at", "row", "price", "ladder")
-        several = rungs.filter(pl.col("quote").min().over("ladder") < pl.col("quote").max().over("ladder"))
-        members = several.group_by("ladder", "quote").agg(pl.col("row").first())
+        # only prices that change together can change places
+        again = rungs.filter(pl.col("quote") == pl.col("quote").shift(1))
+        moved = again.filter(pl.struct("ladder", "at").is_duplicated())["ladder"].unique()
+        if moved.is_empty():
+            return rungs.select(reordered=pl.repeat(False, pl.len()))
+        several = rungs.filter(pl.col("ladder").is_in(moved.implode()))
+        members = several.select("ladder", "quote", "row").unique("quote", keep="first")
         pairs = several.select("ladder", "at").unique().join(members, on="ladder")
         context_from = pl.lit(self.inputs.quotes["context_from"]).gather(pl.col("row"))
         state = self._standing(pairs, "price").drop_nulls("price_there").with_columns(context_from=context_from)
@@ -285,38 +304,42 @@ class Changes:
         )
         same = {name: pl.col(name) == pl.col(name).shift(1) for name in ("ladder", *lists.columns[2:])}
         other_order = same["ladder"] & same["brackets"] & same["prices"] & ~same["assigned"]
-        again = lists.select("ladder", "at", reordered=other_order)
-        joined = rungs.join(again, on=["ladder", "at"], how="left", maintain_order="left")
-        return joined.select((pl.col("reordered") & pl.col("price").is_not_null()).fill_null(False))
+        key = pl.col("ladder") * (len(self._moments) + 1) + pl.col("at")
+        found = lists.filter(other_order).select(key).to_series()
+        return rungs.select(reordered=key.is_in(found.implode()) & pl.col("price").is_not_null())
 
     def _rates(self, named: pl.DataFrame, currency: str, *, source: str) -> pl.DataFrame:
         """Return the larger over the smaller of one unit of the price's currency and of `currency`, in nano."""
-        rates = self.inputs.rates.filter(pl.col("source") == source)
-        rates = rates.with_columns(pl.col("rate_date").cast(UTC).alias("day"))
-        seen = rates.with_columns(
-            enters=self._enters("day"), nano=pl.col("rate").to_physical().cast(pl.Int64).cast(pl.Int128)
+        rates = self.inputs.rates.filter((pl.col("source") == source) & (pl.col("known_at") <= self._last))
+        seen = rates.select(
+            *("base", "quote", "rate_date", "known_at"),
+            enters=self.enters(pl.col("rate_date").cast(UTC)),
+            nano=pl.col("rate").to_physical().cast(pl.Int64).cast(pl.Int128),
         )
-        seen = seen.filter((pl.col("known_at") <= self._last) & (pl.col("enters") <= self._until))
-        # prices of one currency that begin at one moment have one rate
-        days = named.select("begin", "currency").unique(maintain_order=True).with_row_index("k")
-        ratios = [self._rate(days, seen.filter(base=base), currency, base=base) for base in sorted(set(seen["base"]))]
-        nothing = pl.repeat(None, len(days), dtype=pl.Int128, eager=True)
-        # the first base that gave a rate by then: one that is known later must not take the place of another
-        found = days.with_columns(pl.coalesce(*ratios, nothing).alias(f"rate_{currency}")).drop("k")
-        return named.select("begin", "currency").join(found, on=["begin", "currency"], maintain_order="left")[:, 2:]
+        seen = seen.filter(pl.col("enters") <= self._until).sort("enters", "rate_date", "known_at", "nano")
+        # prices of one currency that begin at one moment have one rate; one in `currency` is not taken for itself
+        found = (
+            pl.when(pl.col("currency") == c).then(pl.lit(self._rate(seen, currency, c)).gather(pl.col("at")))
+            for c in named["currency"].unique()
+            if c != currency
+        )
+        nothing = pl.repeat(None, pl.len(), dtype=pl.Int128)
+        return named.select(pl.coalesce(*found, nothing).alias(f"rate_{currency}"))
 
-    def _rate(self, days: pl.DataFrame, seen: pl.DataFrame, currency: str, *, base: str) -> pl.Series:
-        """Return the ratio by the rates `seen` of one base; null for a price in `currency`: it is not taken for itself."""
-        legs = seen.sort("enters", "rate_date", "known_at", "nano").select("enters", leg="quote", nano="nano")
-        worth = []
-        for leg in (pl.lit(currency), pl.col("currency")):
-            asked = days.select("k", "begin", leg=leg).sort("begin")
-            last = asked.join_asof(legs, left_on="begin", right_on="enters", by="leg", check_sortedness=False)
-            one = pl.when(pl.col("leg") == base).then(pl.lit(NANO, dtype=pl.Int128)).otherwise("nano")
-            worth.append(last.sort("k").select(one).to_series())
-        pair = pl.DataFrame({"theirs": worth[0], "own": worth[1], "currency": days["currency"]})
-        other = pl.col("currency") != currency
-        return pair.select(pl.when(other).then(ratio(pl.col("theirs"), pl.col("own")))).to_series()
+    def _rate(self, seen: pl.DataFrame, one: str, other: str) -> pl.Series:
+        """Return the larger over the smaller of one unit of two currencies by the rates `seen`, at each of the moments."""
+
+        def worth(currency: str, base: str) -> pl.Series:
+            if currency == base:
+                return pl.repeat(NANO, len(self._moments), dtype=pl.Int128, eager=True)
+            legs = seen.filter(base=base, quote=currency)
+            last = legs["enters"].search_sorted(self._moments, side="right")
+            return pl.concat([pl.Series([None], dtype=pl.Int128), legs["nano"]]).gather(last)
+
+        bases = sorted(seen["base"].unique())
+        pairs = (ratio(pl.lit(worth(one, base)), pl.lit(worth(other, base))) for base in bases)
+        # the first base that gave a rate by then: one that is known later must not take the place of another
+        return pl.select(pl.coalesce(*pairs, pl.repeat(None, len(self._moments), dtype=pl.Int128))).to_series()
 
     def confirmed(self, asked: pl.DataFrame, *, sources: int, tolerance: int, days: int) -> pl.DataFrame:
         """Return ``k, end, second_source, second_day`` of the changes `asked` about: when each was confirmed in force.
@@ -328,18 +351,21 @@ class Changes:
         sources, tolerance, days : int
             Other sources that must show the price, relative tolerance in nano, and later days on which the source must.
         """
-        within = (pl.col("theirs") - pl.col("price")).abs() * NANO <= pl.col("price") * tolerance
-        own = asked.select("k", "price", since="begin")
-        around = self._around(asked.select("k", "group", "reporter", "at"))
-        told = pl.concat([around.rename({"price": "theirs"}), self._later(asked)]).join(own, on="k")
-        each = (
-            told.filter(within).group_by("k", "source").agg(pl.max_horizontal("begin", "since").min().alias("moment"))
+        within = (pl.col("price_there") - pl.col("price")).abs() * NANO <= pl.col("price") * tolerance
+        moments = asked.select("k", "group", "reporter", "at", "begin", "end", "price")
+        told = pl.concat(
+            beside.select("k", "begin", "price", "other", "begin_there", "price_there")
+            for beside in (self._around(moments), self._later(moments))
         )
+        moment = pl.max_horizontal("begin", "begin_there").min()
+        each = told.filter(within).group_by("k", "other").agg(moment=moment)
         enough = each.group_by("k").agg(
             pl.col("moment").sort().get(sources - 1, null_on_oob=True).alias("second_source")
         )
+        late = pl.when(pl.col("date_kind") != "first_seen").then("known_at")
+        asked = asked.with_columns(shown=pl.max_horizontal("begin", late))
         spans = self._rows.select("k", "begin", "end").join(asked.select("k"), on="k", how="semi")
-        shown = showings(asked, spans, self._said, self.looked(), self.inputs.silent, self.inputs.spots.blind)
+        shown = showings(asked, spans, self._said, self.looked, self.inputs.silent, self.inputs.spots.blind)
         first = asked.select("k", "source", "shown").sort("shown").join_asof(
             self.days.sort("seen"), left_on="shown", right_on="seen", by="source", check_sortedness=False
         )  # fmt: skip
@@ -354,23 +380,30 @@ class Changes:
         return self.inputs.quotes.select(quote, *SNAPSHOT, "valid_from", "valid_to", *told)
 
     def _later(self, asked: pl.DataFrame) -> pl.DataFrame:
-        """Return ``k, theirs, source, begin`` of the changes of other reporters that began while those `asked` stood."""
+        """Return `asked` with ``other, price_there, begin_there`` of the stays of others that began while these stood."""
         width = len(self._moments) + 1
         known = pl.col("group").is_in(asked["group"].unique().implode()) & (pl.col("price") > 0)
         key = pl.col("group") * width + pl.col("at")
-        rows = self.grouped.filter(known).select("reporter", "begin", "price", key=key).sort("key")
+        there = {"other": "reporter", "price_there": "price", "begin_there": "begin"}
+        rows = self.grouped.filter(known).select(key=key, **there).sort("key")
         group, keys = pl.col("group") * width, pl.lit(rows["key"])
-        # a change that has not ended stands until the last moment
+        # one that has not ended stands until the last moment
         before = pl.lit(self._moments).search_sorted(pl.col("end").fill_null(NEVER)).cast(pl.Int64)
-        span = asked.drop_nulls("group").select(
-            "k",
-            mine="reporter",
+        span = asked.drop_nulls("group").with_columns(
             first=keys.search_sorted(group + pl.col("at") + 1).cast(pl.Int64),
             last=keys.search_sorted(group + before).cast(pl.Int64),
         )
-        each = span.with_columns(at=pl.int_ranges("first", "last")).explode("at").drop_nulls("at")
-        found = each.hstack(rows[each["at"]]).filter(pl.col("reporter") != pl.col("mine"))
-        return found.select("k", theirs="price", source="reporter", begin="begin")
+        each = span.with_columns(place=pl.int_ranges("first", "last")).explode("place").drop_nulls("place")
+        return each.hstack(rows[each["place"]]).filter(pl.col("reporter") != pl.col("other"))
+
+
+def _runs(rows: pl.DataFrame, *, of: str) -> pl.DataFrame:
+    """Return the first row of each run in which the column `of` is the same, with ``last_row`` and ``end`` of the last."""
+    begins = (rows[of] != rows[of].shift(1)).fill_null(True)
+    if begins.all():
+        return rows
+    last = rows.filter(begins.shift(-1, fill_value=True))
+    return rows.filter(begins).with_columns(last["last_row"], last["end"])
 
 
 def last_of(present: pl.Expr, *, same: str) -> pl.Expr:

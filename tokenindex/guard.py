@@ -26,7 +26,7 @@ from .methodology import Methodology
 from .rules.guards import Guard, Release
 from .selection import Grid, select
 from .spells import split, tile
-from .tables import FINDINGS, HOLDS, NEVER, UTC, instant
+from .tables import EVER, FINDINGS, HOLDS, NEVER, UTC, instant
 from .volumes import select_volumes
 
 _TO_NANO: Final = 10**6
@@ -70,7 +70,8 @@ def guard(
     found = [_stale(changes, methodology.guards)]
     guards = [g for g in methodology.guards if not g.of_source]
     if guards or len(judged):
-        facts, flags = _believing(changes, guards, judged, methodology)
+        parts = _believing(changes, guards, judged, methodology)
+        facts, flags = pl.concat([f for f, _ in parts]).sort("k"), pl.concat([f for _, f in parts])
         noted = _flagged(facts, [g for g in guards if not g.holds])
         found += [_findings(inputs, facts, flags), _findings(inputs, facts, noted)]
     return pl.concat(found).sort(*_ORDER, nulls_last=True)
@@ -81,8 +82,8 @@ _ORDER: Final = ("held_from", "source", "row", "severity", "reason", "cause")
 
 def _believing(
     changes: Changes, guards: Sequence[Guard], judged: pl.DataFrame, methodology: Methodology
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the facts with ``before`` and ``move``, and the flags of the guards that hold, with their release.
+) -> list[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Return the facts with ``before`` and ``move``, and the flags of the guards that hold, with their release, in parts.
 
     Whether a price is believed depends on the believed prices before it alone. All are believed at first; each round
     settles at least one more price of a quote, and only quotes with a price that is not believed go on.
@@ -96,7 +97,7 @@ def _believing(
     while True:
         facts = _compared(part, doubted)
         flags = _released(changes, facts, _flagged(facts, holding), judged, methodology.release)
-        unreleased = flags.filter(pl.col("released_at").is_null())["k"].unique().sort()
+        unreleased = flags["k"].filter(flags["released_at"].is_null()).unique().sort()
         if unreleased.equals(doubted):
             break
         doubted = unreleased
@@ -105,17 +106,15 @@ def _believing(
         rest = facts.filter(~open_)
         settled.append((rest, flags.filter(pl.col("k").is_in(rest["k"].implode()))))
         part = part.filter(open_)
-    every = [*settled, (facts, flags)]
-    return pl.concat([f for f, _ in every]).sort("k"), pl.concat([f for _, f in every])
+    return [*settled, (facts, flags)]
 
 
 def _compared(facts: pl.DataFrame, doubted: pl.Series) -> pl.DataFrame:
     """Append ``before``, the price of the quote that was believed last and is of the same currency, and ``move``."""
     believed = pl.col("price").is_not_null() & ~pl.col("k").is_in(doubted.implode())
-    found = facts.with_columns(_last=last_of(believed, same="quote").shift(1))
-    same = [pl.col(c).gather(pl.col("_last")) == pl.col(c) for c in ("quote", "currency")]
-    found = found.with_columns(before=pl.when(pl.all_horizontal(same)).then(pl.col("price").gather(pl.col("_last"))))
-    found = found.drop("_last")
+    last = pl.lit(facts.select(last_of(believed, same="quote").shift(1)).to_series())
+    same = [pl.col(c).gather(last) == pl.col(c) for c in ("quote", "currency")]
+    found = facts.with_columns(before=pl.when(pl.all_horizontal(same)).then(pl.col("price").gather(last)))
     return found.with_columns(move=ratio(pl.col("price"), pl.col("before")))
 
 
@@ -124,10 +123,10 @@ def _flagged(facts: pl.DataFrame, guards: Sequence[Guard]) -> pl.DataFrame:
     found = [_NOT_FLAGGED]
     applies = facts.select(g.applies.fill_null(False).alias(f"{n}") for n, g in enumerate(guards))
     for n, g in enumerate(guards):
-        there = applies[f"{n}"].arg_true()
-        if len(there):
+        there = applies[f"{n}"]
+        if there.any():
             words = {"reason": pl.lit(g.reason), "cause": g.cause, "held_until": pl.lit(g.held_until)}
-            found.append(facts[there].select("k", **words, since=g.since))
+            found.append(facts.filter(there).select("k", **words, since=g.since))
     return pl.concat(found)
 
 
@@ -140,19 +139,27 @@ def _released(
     changes: Changes, facts: pl.DataFrame, flags: pl.DataFrame, judged: pl.DataFrame, release: Release
 ) -> pl.DataFrame:
     """Return the flags, and those of judgments that hold, with ``released_at`` and ``released_by``."""
-    held = judged.filter((pl.col("decision") == "hold") & pl.col("k").is_in(facts["k"].implode()))
-    held = held.with_columns(reason=pl.lit("judgment"), held_until=pl.lit("judgment"))
-    flags = pl.concat([flags, held.select(flags.columns)])
-    asked = facts.filter(pl.col("k").is_in(flags["k"].unique().implode()))
+    if len(judged):
+        held = judged.filter((pl.col("decision") == "hold") & pl.col("k").is_in(facts["k"].implode()))
+        held = held.with_columns(reason=pl.lit("judgment"), held_until=pl.lit("judgment"))
+        flags = pl.concat([flags, held.select(flags.columns)])
+    asked = facts.filter(pl.col("k").is_in(flags["k"].implode()))
     near = rescale(release.tolerance, scale=9)
     confirmed = changes.confirmed(asked, sources=release.confirming_sources, tolerance=near, days=release.later_days)
-    flags = flags.join(confirmed, on="k", how="left").with_columns(flag=pl.int_range(pl.len()))
+    flags = flags.join(confirmed, on="k", how="left")
+    return _earliest(flags.hstack([_decided(flags, judged)]))
+
+
+def _decided(flags: pl.DataFrame, judged: pl.DataFrame) -> pl.Series:
+    """Return ``judgment``, when somebody first decided to release each flag; null: nobody did."""
+    if judged.is_empty():
+        return pl.Series("judgment", [None] * len(flags), dtype=UTC)
+    flags = flags.with_columns(flag=pl.int_range(pl.len()))
     decided = judged.filter(pl.col("decision") == "release").select("k", decided="since")
     after = flags.select("k", "since", "reason", "flag").join(decided, on="k")
     after = after.filter((pl.col("reason") != "judgment") | (pl.col("decided") > pl.col("since")))
     judgment = after.group_by("flag").agg(judgment=pl.col("decided").min())
-    flags = flags.join(judgment, on="flag", how="left")
-    return _earliest(flags)
+    return flags.join(judgment, on="flag", how="left", maintain_order="left")["judgment"]
 
 
 def _earliest(flags: pl.DataFrame) -> pl.DataFrame:
@@ -179,16 +186,18 @@ def _judged(changes: Changes, allowed: Sequence[str]) -> pl.DataFrame:
         return _NOT_JUDGED
     known = judgments.filter((pl.col("known_at") <= instant(changes.last)) & (since <= instant(changes.until)))
     known = known.with_columns(cause=pl.format("{} ({}, {})", "reason", "decided_by", "approved_by"))
-    rows = changes.inputs.quotes.select("row", *_CONCERNS, said=changes.inputs.amounts).join(
-        known.select(*_CONCERNS, "decision", "cause", since=since), on=_CONCERNS
+    # a judgment of a row counts from when it can be seen: it may have been announced, and judged, before
+    quotes = changes.inputs.quotes.select(
+        "row", *_CONCERNS, said=changes.inputs.amounts, enters=changes.enters(pl.col("valid_from"))
     )
+    rows = quotes.join(known.select(*_CONCERNS, "decision", "cause", since=since), on=_CONCERNS)
     rows = rows.with_columns(pl.col("row").cast(pl.Int64)).sort("row")
     spans = changes.bare.select("k", "begin", "end", "last_row", stood="price", first="row")
     at = rows.join_asof(spans, left_on="row", right_on="first")
     # a row that was replaced before it was in force may lie between two that say another price
     at = at.filter(pl.col("said") == pl.col("stood"))
     inside = (pl.col("row") <= pl.col("last_row")) & (pl.col("end").is_null() | (pl.col("since") < pl.col("end")))
-    found = at.filter(inside).select("k", "decision", "cause", since=pl.max_horizontal("since", "begin"))
+    found = at.filter(inside).select("k", "decision", "cause", since=pl.max_horizontal("since", "begin", "enters"))
     return found.unique(maintain_order=True)
 
 
@@ -260,22 +269,33 @@ def holds(findings: pl.DataFrame) -> pl.DataFrame:
 
 
 def held_on(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.DataFrame:
-    """Return the HOLDS of the guards of a methodology that concern the dates of a grid."""
-    if inputs.judgments.is_empty() and not any(g.holds for g in methodology.guards):
-        return HOLDS.empty()
-    changes = Changes(inputs, grid.known_at, grid.end, _allowed(inputs, methodology))
-    judged = _judged(changes, methodology.judgment.allowed)
+    """Return the HOLDS of the guards of a methodology, as known at the moment of a grid, for every date there is.
+
+    What is held at a moment hangs on nothing that entered later: a price is released while it stands, so before another
+    one of its quote is compared with it. So they are made once, and a grid takes what lies up to its last cut-off.
+    """
     # a spell says the reason, and not the cause
-    guards = [replace(g, cause=pl.lit("")) for g in methodology.guards if g.holds]
-    facts, flags = _believing(changes, guards, judged, methodology)
-    found = flags.join(facts.select("k", "row", "last_row", ended_at="end"), on="k")
+    guards = tuple(replace(g, cause=pl.lit("")) for g in methodology.guards if g.holds)
+    if inputs.judgments.is_empty() and not guards:
+        return HOLDS.empty()
+    allowed = methodology.inputs.rates, methodology.inputs.sources
+    key = ("holds", grid.known_at, guards, methodology.release, methodology.judgment, allowed)
+    return inputs.once(key, lambda: _held(inputs, methodology, guards, known_at=grid.known_at))
+
+
+def _held(
+    inputs: Inputs, methodology: Methodology, guards: Sequence[Guard], *, known_at: datetime | None
+) -> pl.DataFrame:
+    changes = Changes(inputs, known_at, EVER, _allowed(inputs, methodology))
+    judged = _judged(changes, methodology.judgment.allowed)
+    flags = pl.concat([flags for _, flags in _believing(changes, guards, judged, methodology)])
+    found = flags.join(changes.bare.select("k", "row", "last_row", ended_at="end"), on="k")
     return holds(found.with_columns(severity=pl.lit("hold"), held_from="since"))
 
 
 def _allowed(inputs: Inputs, methodology: Methodology) -> pl.Series:
     """Return the sellers that the registry maps, at the sources that the index allows: a record holds no others."""
-    sources = sorted({p.source for p in methodology.inputs.prices})
-    return inputs.spelled.filter(pl.col("source").is_in(sources))["seller"].unique()
+    return inputs.spelled.filter(pl.col("source").is_in(list(methodology.inputs.sources)))["seller"].unique()
 
 
 def hold(rows: pl.DataFrame, held: pl.DataFrame, grid: Grid) -> pl.DataFrame:
@@ -288,7 +308,7 @@ def hold(rows: pl.DataFrame, held: pl.DataFrame, grid: Grid) -> pl.DataFrame:
     held : DataFrame
         HOLDS, from `holds`.
     grid : Grid
-        The grid of the spells; the findings must have been made as known at the same moment, until its last cut-off.
+        The grid of the spells; the findings must be made as known at the same moment, until its last cut-off or longer.
 
     Returns
     -------
@@ -357,7 +377,7 @@ def input_report(
             f"the cut-off of {day} lies after {known_at:%Y-%m-%d %H:%M}Z", expected="an earlier date"
         )
     found = guard(inputs, methodology, known_at=known_at, until=cut_off, sellers=_allowed(inputs, methodology))
-    allowed = sorted({p.source for p in methodology.inputs.prices})
+    allowed = list(methodology.inputs.sources)
     found = found.filter(
         pl.col("released_at").is_null() & pl.col("ended_at").is_null() & pl.col("source").is_in(allowed)
     )
@@ -404,7 +424,7 @@ def unread_prices(inputs: Inputs, methodology: Methodology, grid: Grid) -> pl.Da
         look within the allowed days could read it. Nothing else keeps it from being in force.
     """
     changes = Changes(inputs, grid.known_at, grid.end)
-    dark = darkened(changes.looked(), inputs.spots.blind)
+    dark = darkened(changes.looked, inputs.spots.blind)
     rows, _ = select(inputs, methodology.inputs, methodology.measures.currency, grid)
     universe = inputs.universe(methodology)["constituent"]
     wanted = pl.col("constituent").is_in(universe.implode()) & pl.col("source_tier").is_not_null()

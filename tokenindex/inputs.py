@@ -59,7 +59,8 @@ class Inputs:
             for oldest in list(self._kept)[: 1 - _KEPT]:
                 self._kept.pop(oldest, None)
             self._kept[key] = made
-        found: T = self._kept[key]
+        found: T = self._kept.pop(key)
+        self._kept[key] = found  # what was not asked for longest goes first
         return found
 
     def forget(self) -> None:

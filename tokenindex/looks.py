@@ -182,7 +182,9 @@ def showings(
     own = shelf.group_by("k", "shown", "end", "enters", "day").agg(shows=same.any())
     quiet = looks.join(silent, on=SNAPSHOT, how="semi")
     standing = asked.select("k", "source", "spot", "shown").join(spans, on="k").join(quiet, on="source")
-    standing = standing.filter(pl.col("begin") <= pl.col("enters")).join(blind, on=["spot", *SNAPSHOT], how="anti")
+    standing = standing.filter(pl.col("begin") <= pl.col("enters"))
+    if len(blind):
+        standing = standing.join(blind, on=["spot", *SNAPSHOT], how="anti")
     found = pl.concat([own, standing.select(*own.columns[:-1], shows=pl.lit(True))])
     still = pl.col("end").is_null() | (pl.col("enters") < pl.col("end"))
     after = found.filter((pl.col("enters") > pl.col("shown")) & still)

@@ -64,6 +64,11 @@ class Allowed:
     max_rate_age_days: int
     carry_dates: int
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The sources of prices, in order."""
+        return tuple(sorted({p.source for p in self.prices}))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Volumes:

@@ -42,8 +42,9 @@ def instant(moment: datetime) -> pl.Expr:
     return pl.lit((moment - _EPOCH) // timedelta(microseconds=1), dtype=pl.Int64).cast(UTC)
 
 
-NEVER: Final = instant(datetime.fromisoformat("9999-01-01T00:00:00Z"))
+EVER: Final = datetime.fromisoformat("9999-01-01T00:00:00Z")
 """A moment after all others."""
+NEVER: Final = instant(EVER)
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,10 @@ until a person releases it. A judgment releases from any of them.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Final
 
 import polars as pl
@@ -34,9 +35,12 @@ _PRICE, _BEFORE, _OTHERS = pl.col("price"), pl.col("before"), pl.col("others")
 _FIRST = _BEFORE.is_null()
 
 
-@dataclass(frozen=True, eq=False)  # expressions cannot be compared: a guard is itself
+@dataclass(frozen=True, eq=False)
 class Guard:
-    """A reason code, where it applies and since when, the cause it suggests, and until when it holds the price."""
+    """A reason code, where it applies and since when, the cause it suggests, and until when it holds the price.
+
+    Guards are equal that say the same, in whichever document they stand.
+    """
 
     reason: str
     applies: pl.Expr
@@ -50,6 +54,17 @@ class Guard:
     def holds(self) -> bool:
         """Whether the price is held back."""
         return self.held_until != "not_held"
+
+    @cached_property
+    def _terms(self) -> tuple[Hashable, ...]:
+        said = (part.meta.serialize() for part in (self.applies, self.cause, self.since))
+        return self.reason, *said, self.held_until, self.of_source, self.currencies
+
+    def __eq__(self, other: object) -> bool:  # expressions cannot be compared
+        return isinstance(other, Guard) and self._terms == other._terms
+
+    def __hash__(self) -> int:
+        return hash(self._terms)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +137,7 @@ def _same(one: pl.Expr, other: pl.Expr, tolerance: int) -> pl.Expr:
 
 
 def _any(conditions: list[pl.Expr]) -> pl.Expr:
-    return reduce(lambda a, b: a | b, (c.fill_null(False) for c in conditions))
+    return reduce(lambda a, b: a | b, conditions).fill_null(False)
 
 
 def _compared(by_move: pl.Expr) -> pl.Expr:
