@@ -94,7 +94,9 @@ class Table:
 
     def conform(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return `frame` with this table's columns, in order and type; a missing nullable column becomes null."""
-        have = set(frame.columns)
+        have = frame.schema
+        if have == self.schema:
+            return frame
         return frame.select(
             pl.col(c.name).cast(c.dtype) if c.name in have else pl.lit(None, dtype=c.dtype).alias(c.name)
             for c in self.columns
