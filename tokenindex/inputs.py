@@ -6,7 +6,7 @@ often. *Never* looks at a methodology or at a date.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date
 from functools import cached_property
@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 import polars as pl
 
+from .adapters import Parsed
 from .amounts import femto, nano
 from .errors import InputDataError
 from .exact import ROWS_MAX
@@ -44,6 +45,14 @@ class Inputs:
     judgments: pl.DataFrame = field(default_factory=JUDGMENTS.empty)
     registry: pl.DataFrame = field(default_factory=REGISTRY.empty)
     _kept: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, parsed: Sequence[Parsed], registry: pl.DataFrame) -> Inputs:
+        """Return the input tables of several captures together."""
+        if not parsed:
+            return cls(registry=registry)
+        names = ("observations", "volumes", "sightings", "unread", "rates", "judgments")
+        return cls(**{n: pl.concat([getattr(p, n) for p in parsed]) for n in names}, registry=registry)
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{len(getattr(self, f.name)):,} {f.name}" for f in fields(self) if f.repr)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import polars as pl
 
@@ -46,8 +46,7 @@ NEVER: Final = instant(datetime.fromisoformat("9999-01-01T00:00:00Z"))
 """A moment after all others."""
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """One column: name, type, meaning, unit, owner stage and what it may hold."""
 
     name: str
@@ -61,7 +60,7 @@ class Column:
     highest: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # there is one of each: a table is itself
 class Table:
     """A named list of columns, and the key that no two rows share (empty: no key)."""
 

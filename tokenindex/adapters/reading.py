@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import polars as pl
 
@@ -213,8 +213,7 @@ def decoded(content: bytes, capture: Capture) -> str:
         raise unreadable(capture, f"byte {wrong.start} is not UTF-8", expected="a text file in UTF-8") from None
 
 
-@dataclass(frozen=True)
-class Csv:
+class Csv(NamedTuple):
     """The rows of a CSV file that have as many cells as the header, and those that have not.
 
     Parameters

@@ -13,9 +13,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import polars as pl
 
@@ -32,8 +31,7 @@ _OFFER: Final = ("source", "provider", "model", "component")
 _REJECT: Final = ("reason", "found", "locator", "hides", *_OFFER)
 
 
-@dataclass(frozen=True)
-class Quote:
+class Quote(NamedTuple):
     """One price as the source wrote it, and the prompt lengths for which it holds.
 
     Parameters
