@@ -27,6 +27,8 @@ FORMAT: Final = "tokenindex record 1"
 CAPTURE_FACTS: Final = ("sha256", "name", "adapter", "source", "seen_at", "known_at")
 FIGURES: Final = ("status", "price", "level", "currency")
 """What of a fixing is published."""
+_ESCAPED: Final = r'["\\\x00-\x1f]'
+"""Characters that do not stand in JSON as they are."""
 LEFT_OUT: Final = ("unmapped", "not_in_universe")
 """Observations that concern no constituent of the index are counted in the record, not listed."""
 
@@ -90,13 +92,16 @@ def record(determination: Determination, day: date, *, inputs: Inputs, captures:
         "without_judgment": _without_judgment(determination, day, inputs=inputs),
         # a determination of many dates also holds the baskets formed after the day
         "notes": [str(note) for note in determination.notes if note.rebalance <= day],
-        "basket": table(determination.basket.filter(pl.col("takes_over_after") <= day), BASKET),
-        "constituents": table(determination.constituents_on(day), CONSTITUENTS),
-        "elementary": table(determination.elementary_on(day), ELEMENTARY),
-        "observations": table(observations.filter(concerns), STANDARDISED),
         "left_out": {r: observations.filter(pl.col("excluded_by") == r).height for r in LEFT_OUT},
     }
-    return Record(canonical(content))
+    tables = {
+        "basket": table_text(determination.basket.filter(pl.col("takes_over_after") <= day), BASKET),
+        "constituents": table_text(determination.constituents_on(day), CONSTITUENTS),
+        "elementary": table_text(determination.elementary_on(day), ELEMENTARY),
+        "observations": table_text(observations.filter(concerns), STANDARDISED),
+    }
+    texts = {name: _text(part) for name, part in content.items()} | tables
+    return Record(("{" + ",".join(f'"{name}":{texts[name]}' for name in sorted(texts)) + "}").encode())
 
 
 def used_captures(
@@ -153,14 +158,30 @@ def _fixing(determination: Determination, day: date) -> dict[str, Any]:
 
 def canonical(content: Any) -> bytes:
     """Return RFC 8785 canonical JSON of objects with ASCII keys, texts, integers below 2**53, booleans, lists and nulls."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode("utf-8")
+    return _text(content).encode("utf-8")
+
+
+def _text(content: Any) -> str:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def table(frame: pl.DataFrame, definition: Table) -> dict[str, Any]:
     """Return a frame as ``{"columns": […], "rows": [[…], …]}`` in the order it has; decimals and tokens are text."""
     cells = frame.select(_cells(column) for column in definition.columns)
     return {"columns": cells.columns, "rows": [list(row) for row in cells.iter_rows()]}
+
+
+def table_text(frame: pl.DataFrame, definition: Table) -> str:
+    """Return the canonical JSON of `table`.
+
+    A row of CSV whose texts are quoted is a row of JSON, but for truth values and for what either escapes.
+    """
+    other = pl.any_horizontal(pl.col(pl.String).str.contains(_ESCAPED).any(), pl.col(pl.Boolean).is_not_null().any())
+    if frame.is_empty() or frame.select(other).item():
+        return _text(table(frame, definition))
+    cells = frame.select(_cells(column) for column in definition.columns)
+    rows = cells.write_csv(include_header=False, line_terminator="],[", quote_style="non_numeric", null_value="null")
+    return f'{{"columns":{_text(cells.columns)},"rows":[[{rows.removesuffix(",[")}]}}'
 
 
 def _cells(column: Column) -> pl.Expr:
@@ -174,8 +195,8 @@ def _cells(column: Column) -> pl.Expr:
 
 def registry_digest(registry: pl.DataFrame) -> str:
     """Return the SHA-256 of the registry's rows in canonical order and form."""
-    rows = table(registry.sort(registry.columns, nulls_last=True), REGISTRY)
-    return hashlib.sha256(canonical(rows)).hexdigest()
+    rows = table_text(registry.sort(registry.columns, nulls_last=True), REGISTRY)
+    return hashlib.sha256(rows.encode()).hexdigest()
 
 
 def moment_text(moment: datetime) -> str:
