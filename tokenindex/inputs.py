@@ -91,11 +91,11 @@ class Inputs:
         rows = rows.with_columns(pl.when(whole).then(a).otherwise(b).alias(name) for name, (a, b) in turn.items())
         ordered = rows.sort(*QUOTE_KEY, *turn, "price", "capture", "locator", nulls_last=True).drop(*turn)
         numbers = {"quote": QUOTE_KEY, "offer": OFFER_KEY, "seller": SELLER}
-        return ordered.with_columns(
+        return ordered.with_row_index("row").with_columns(
             nano(ordered).alias("own"),
-            numbered(ordered, BRACKET).alias("bracket"),
+            _number(BRACKET).alias("bracket"),
             **{name: pl.struct(key).rle_id() for name, key in numbers.items()},
-        ).with_row_index("row")
+        )
 
     def _in_spots(self) -> pl.DataFrame:
         """Return the observations with the number of their blind spot; 0: every look could read what they quote."""
@@ -131,7 +131,7 @@ class Inputs:
             "reporter": ["source"],
             "sort": [name for name in bundle if name not in SELLER] + ["currency"],
         }
-        return pl.DataFrame({name: numbered(self.quotes, key) for name, key in keys.items()})
+        return self.quotes.select(**{name: _number(key) for name, key in keys.items()})
 
     @cached_property
     def looks(self) -> pl.DataFrame:
@@ -214,7 +214,7 @@ class Inputs:
         days = {"i0": pl.col("valid_from"), "i1": pl.col("valid_to")}
         facts = self.mapping.join(sellers, on=SELLER, maintain_order="right")
         named = facts.select("seller", "source", "constituent", "place", "vendor", "kind", "host", **days)
-        things = named.with_columns(numbered(named, ["place", "host"]).alias("thing"))
+        things = named.with_row_index("row").with_columns(_number(["place", "host"]).alias("thing")).drop("row")
         return tile(things, on=["seller", "source"], start=date.min, end=date.max).sort("seller", "i0")
 
     def universe(self, methodology: Methodology) -> pl.DataFrame:
@@ -230,8 +230,6 @@ class Inputs:
         return frozenset(self.observations["currency"].unique())
 
 
-def numbered(frame: pl.DataFrame, columns: Iterable[str]) -> pl.Series:
-    """Return a number for each row, the same for rows that agree in `columns`."""
-    keys = frame.select(columns)
-    numbers = keys.unique(maintain_order=True).with_row_index("number").with_columns(pl.col("number").cast(pl.Int64))
-    return keys.join(numbers, on=keys.columns, how="left", nulls_equal=True, maintain_order="left")["number"]
+def _number(columns: Iterable[str]) -> pl.Expr:
+    """Return a number for each row, the same for rows that agree in `columns`, in the order in which they come."""
+    return pl.col("row").first().over(list(columns)).rank("dense").cast(pl.Int64) - 1
