@@ -7,7 +7,6 @@ is an error that names the known ones.
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import re
 import tomllib
@@ -119,8 +118,8 @@ def _keys(table: Mapping[str, Any], *, known: Iterable[str], required: Iterable[
 def _build(factory: Callable[..., Any], table: Any, *, where: str) -> Any:
     """Return ``factory(**table)`` after checking names and types against its signature."""
     table = _typed(table, dict[str, Any], where=where)
-    names = list(inspect.signature(factory).parameters)  # a dataclass has the hints of its fields on the class
     hints = typing.get_type_hints(factory)
+    names = [name for name in hints if name != "return"]
     _keys(table, known=names, required=names, where=where)
     arguments = {name: _typed(table[name], hints[name], where=f"{where} {name}") for name in names}
     try:
