@@ -166,7 +166,8 @@ class Inputs:
         """
         span = [pl.col("valid_from").fill_null(date.min), pl.col("valid_to").fill_null(date.max)]
         rows = self.registry.with_columns(span).sort(*SELLER, "valid_from")
-        again = rows.filter(pl.col("valid_from") < pl.col("valid_to").shift(1).over(SELLER))
+        same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift(1)) for name in SELLER)
+        again = rows.filter(same & (pl.col("valid_from") < pl.col("valid_to").shift(1)))
         facts = (
             rows.group_by("constituent")
             .agg(pl.col("vendor", "kind").n_unique())
