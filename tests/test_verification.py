@@ -27,7 +27,7 @@ from tokenindex.determination import determine
 from tokenindex.errors import InputDataError, VerificationError
 from tokenindex.home import Home, shipped
 from tokenindex.inputs import Inputs
-from tokenindex.records import Record, canonical, record, table_text
+from tokenindex.records import Record, canonical, canonical_table, record
 from tokenindex.tables import Column, Table
 from tokenindex.verification import TABLES, Evidence, Step, verify
 
@@ -697,7 +697,7 @@ def test_any_table_is_written_as_by_another_package(rows: list[tuple[str | None,
     definition = Table("T", tuple(Column(name, dtype, "", "", nullable=True) for name, dtype in types.items()))
     frame = pl.DataFrame(rows, schema=definition.schema, orient="row")
     expected = rfc8785.dumps({"columns": list(types), "rows": [list(row) for row in rows]})
-    assert table_text(frame, definition).encode() == expected
+    assert canonical_table(frame, definition) == expected
 
 
 def test_a_record_shows_itself(small: Record) -> None:

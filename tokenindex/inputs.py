@@ -52,7 +52,7 @@ class Inputs:
         if not parsed:
             return cls(registry=registry)
         names = ("observations", "volumes", "sightings", "unread", "rates", "judgments")
-        return cls(**{n: pl.concat([getattr(p, n) for p in parsed]) for n in names}, registry=registry)
+        return cls(**{n: pl.concat([getattr(p, n) for p in parsed], rechunk=True) for n in names}, registry=registry)
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{len(getattr(self, f.name)):,} {f.name}" for f in fields(self) if f.repr)

@@ -7,6 +7,7 @@ or the name of a machine: two honest runs give the same bytes.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -95,13 +96,13 @@ def record(determination: Determination, day: date, *, inputs: Inputs, captures:
         "left_out": {r: observations.filter(pl.col("excluded_by") == r).height for r in LEFT_OUT},
     }
     tables = {
-        "basket": table_text(determination.basket.filter(pl.col("takes_over_after") <= day), BASKET),
-        "constituents": table_text(determination.constituents_on(day), CONSTITUENTS),
-        "elementary": table_text(determination.elementary_on(day), ELEMENTARY),
-        "observations": table_text(observations.filter(concerns), STANDARDISED),
+        "basket": canonical_table(determination.basket.filter(pl.col("takes_over_after") <= day), BASKET),
+        "constituents": canonical_table(determination.constituents_on(day), CONSTITUENTS),
+        "elementary": canonical_table(determination.elementary_on(day), ELEMENTARY),
+        "observations": canonical_table(observations.filter(concerns), STANDARDISED),
     }
-    texts = {name: _text(part) for name, part in content.items()} | tables
-    return Record(("{" + ",".join(f'"{name}":{texts[name]}' for name in sorted(texts)) + "}").encode())
+    parts = {name: canonical(part) for name, part in content.items()} | tables
+    return Record(b"{%b}" % b",".join(b'"%b":%b' % (name.encode(), parts[name]) for name in sorted(parts)))
 
 
 def used_captures(
@@ -158,11 +159,8 @@ def _fixing(determination: Determination, day: date) -> dict[str, Any]:
 
 def canonical(content: Any) -> bytes:
     """Return RFC 8785 canonical JSON of objects with ASCII keys, texts, integers below 2**53, booleans, lists and nulls."""
-    return _text(content).encode("utf-8")
-
-
-def _text(content: Any) -> str:
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8")
 
 
 def table(frame: pl.DataFrame, definition: Table) -> dict[str, Any]:
@@ -171,17 +169,18 @@ def table(frame: pl.DataFrame, definition: Table) -> dict[str, Any]:
     return {"columns": cells.columns, "rows": [list(row) for row in cells.iter_rows()]}
 
 
-def table_text(frame: pl.DataFrame, definition: Table) -> str:
+def canonical_table(frame: pl.DataFrame, definition: Table) -> bytes:
     """Return the canonical JSON of `table`.
 
     A row of CSV whose texts are quoted is a row of JSON, but for truth values and for what either escapes.
     """
     other = pl.any_horizontal(pl.col(pl.String).str.contains(_ESCAPED).any(), pl.col(pl.Boolean).is_not_null().any())
     if frame.is_empty() or frame.select(other).item():
-        return _text(table(frame, definition))
+        return canonical(table(frame, definition))
     cells = frame.select(_cells(column) for column in definition.columns)
-    rows = cells.write_csv(include_header=False, line_terminator="],[", quote_style="non_numeric", null_value="null")
-    return f'{{"columns":{_text(cells.columns)},"rows":[[{rows.removesuffix(",[")}]}}'
+    rows = io.BytesIO()
+    cells.write_csv(rows, include_header=False, line_terminator="],[", quote_style="non_numeric", null_value="null")
+    return b'{"columns":%b,"rows":[[%b]}' % (canonical(cells.columns), rows.getvalue()[: -len(",[")])
 
 
 def _cells(column: Column) -> pl.Expr:
@@ -195,8 +194,8 @@ def _cells(column: Column) -> pl.Expr:
 
 def registry_digest(registry: pl.DataFrame) -> str:
     """Return the SHA-256 of the registry's rows in canonical order and form."""
-    rows = table_text(registry.sort(registry.columns, nulls_last=True), REGISTRY)
-    return hashlib.sha256(rows.encode()).hexdigest()
+    rows = canonical_table(registry.sort(registry.columns, nulls_last=True), REGISTRY)
+    return hashlib.sha256(rows).hexdigest()
 
 
 def moment_text(moment: datetime) -> str:
