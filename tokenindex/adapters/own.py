@@ -68,10 +68,7 @@ def _parse(content: bytes, capture: Capture, table: Table) -> tuple[pl.DataFrame
     # a file holds nothing that became known, and nobody decided anything, after it was captured
     when, why = ("decided_at", "decided") if table.name == "JUDGMENTS" else ("known_at", "known")
     faults.append((pl.col(when) > known_at, f"{why}_after_capture", when))
-    texts = [
-        cells[column.name] if column in columns else typed[column.name].cast(pl.String)
-        for column in (*columns, *absent)
-    ]
+    texts = [*(cells[column.name] for column in columns), *(typed[column.name].cast(pl.String) for column in absent)]
     judged = typed.hstack([text.alias(f"text of {text.name}") for text in texts])
     wrong = judged.select(pl.any_horizontal(bad for bad, _, _ in faults).fill_null(False)).to_series()
     rejects = rows.rejects()
