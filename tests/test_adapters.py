@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import csv
 import gzip
 import io
 import json
@@ -23,7 +24,7 @@ from hypothesis import strategies as st
 
 from tokenindex.adapters import Capture, Parsed, adapter, adapters, models_dev
 from tokenindex.adapters.genai_prices import from_package
-from tokenindex.adapters.reading import exact_decimals
+from tokenindex.adapters.reading import exact_decimals, load_csv
 from tokenindex.adapters.rows import overlapping
 from tokenindex.errors import AdapterError, InputDataError
 from tokenindex.exact import parse_decimal
@@ -940,6 +941,34 @@ def test_columns_of_decimals_follow_the_rules_of_single_ones(texts: list[str]) -
 
     found = exact_decimals(pl.Series("t", texts, dtype=pl.String)).to_list()
     assert found == [single(text.strip()) for text in texts]
+
+
+@quick
+@given(
+    st.lists(
+        st.lists(st.sampled_from(["", "a", "é", " ", '""', '"x,y"', '"a""b"', 'a"b', '"\n"', "\r"]), max_size=3),
+        max_size=5,
+    )
+)
+def test_csv_is_read_as_by_the_standard_library(rows: list[list[str]]) -> None:
+    text = "\n".join(["p,q", *map(",".join, rows)]) + "\n"
+    capture = Capture.of(text.encode(), name="x.csv", adapter="prices", source="s", seen_at=SEEN, known_at=KNOWN)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    found: list[tuple[int, list[str]]] = []
+    try:
+        while True:
+            begins = reader.line_num + 1
+            found.append((begins, next(reader)))
+    except StopIteration:
+        table = load_csv(text.encode(), capture)
+    except csv.Error:
+        with pytest.raises(InputDataError, match="quotes that match"):
+            load_csv(text.encode(), capture)
+        return
+    whole = [(line, row) for line, row in found[1:] if len(row) == 2 and any(row)]
+    assert table.cells.rows() == [tuple(cell or None for cell in row) for _, row in whole]
+    assert table.lines.to_list() == [line for line, _ in whole]
+    assert [line for line, _ in table.ragged] == [line for line, row in found if len(row) != 2 and any(row)]
 
 
 @quick

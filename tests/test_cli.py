@@ -242,6 +242,18 @@ def test_help_and_version(run: Run) -> None:
     assert run("--help")[0] == run("--version")[0] == 0
 
 
+def test_the_parser_of_one_command_knows_it_as_that_of_all_does() -> None:
+    def known(command: str) -> dict[str, str]:
+        choices = [action.choices for action in cli._parser(command)._actions if isinstance(action.choices, dict)]
+        return {name: one.format_help() for one_of in choices for name, one in one_of.items()}
+
+    every = known("")
+    assert len(every) == 25
+    for command, text in every.items():
+        assert known(command)[command] == text
+        assert len(known(command)) < 10
+
+
 # exit codes ------------------------------------------------------------------------------------------------------
 
 FIX = ("fix", "tix", "--date", "2026-06-25")

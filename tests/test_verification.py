@@ -27,7 +27,8 @@ from tokenindex.determination import determine
 from tokenindex.errors import InputDataError, VerificationError
 from tokenindex.home import Home, shipped
 from tokenindex.inputs import Inputs
-from tokenindex.records import Record, canonical, record
+from tokenindex.records import Record, canonical, canonical_table, record
+from tokenindex.tables import Column, Table
 from tokenindex.verification import TABLES, Evidence, Step, verify
 
 Change = Callable[[dict[str, Any]], object]
@@ -683,6 +684,20 @@ def test_any_canonical_form_is_that_of_another_package(found: Any) -> None:
     except rfc8785.CanonicalizationError:  # half a surrogate pair
         return
     assert canonical(found) == expected
+
+
+_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=9) | st.sampled_from(["", "null", "],[", "\x7f"])
+
+
+@settings(max_examples=200)
+@given(st.lists(st.tuples(st.none() | _TEXT, st.none() | st.booleans(), st.none() | st.integers(-9, 9)), max_size=3))
+def test_any_table_is_written_as_by_another_package(rows: list[tuple[str | None, bool | None, int | None]]) -> None:
+    rfc8785 = pytest.importorskip("rfc8785")
+    types = {"a": pl.String, "b": pl.Boolean, "c": pl.Int64}
+    definition = Table("T", tuple(Column(name, dtype, "", "", nullable=True) for name, dtype in types.items()))
+    frame = pl.DataFrame(rows, schema=definition.schema, orient="row")
+    expected = rfc8785.dumps({"columns": list(types), "rows": [list(row) for row in rows]})
+    assert canonical_table(frame, definition) == expected
 
 
 def test_a_record_shows_itself(small: Record) -> None:

@@ -7,7 +7,6 @@ is an error that names the known ones.
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import re
 import tomllib
@@ -16,7 +15,6 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import is_dataclass
 from decimal import Decimal
-from difflib import get_close_matches
 from typing import Any, Final
 
 from .errors import DeterminationError, MethodologyError
@@ -93,11 +91,17 @@ def load(text: bytes, *, where: str) -> Methodology:
     )
 
 
+def _near(key: str, names: Iterable[str]) -> list[str]:
+    from difflib import get_close_matches  # most documents have no wrong key
+
+    return get_close_matches(key, names, n=1)
+
+
 def _keys(table: Mapping[str, Any], *, known: Iterable[str], required: Iterable[str], where: str) -> None:
     names = list(known)
     for key in table:
         if key not in names:
-            near = get_close_matches(key, names, n=1)
+            near = _near(key, names)
             raise MethodologyError(
                 f"unknown key {key!r}",
                 where=where,
@@ -114,8 +118,8 @@ def _keys(table: Mapping[str, Any], *, known: Iterable[str], required: Iterable[
 def _build(factory: Callable[..., Any], table: Any, *, where: str) -> Any:
     """Return ``factory(**table)`` after checking names and types against its signature."""
     table = _typed(table, dict[str, Any], where=where)
-    names = list(inspect.signature(factory).parameters)  # a dataclass has the hints of its fields on the class
     hints = typing.get_type_hints(factory)
+    names = [name for name in hints if name != "return"]
     _keys(table, known=names, required=names, where=where)
     arguments = {name: _typed(table[name], hints[name], where=f"{where} {name}") for name in names}
     try:
@@ -142,7 +146,7 @@ def _rule(slot: str, table: Any, *, where: str) -> Any:
     table = dict(_typed(table, dict[str, Any], where=where))
     name = table.pop("rule", None)
     if not isinstance(name, str) or name not in RULES[slot]:
-        near = get_close_matches(str(name), RULES[slot], n=1)
+        near = _near(str(name), RULES[slot])
         raise MethodologyError(
             f"unknown rule {name!r}" if name else "no rule is named",
             where=where,
@@ -165,7 +169,7 @@ def _typed(found: Any, wanted: Any, *, where: str) -> Any:
         return tuple(_typed(item, arguments[0], where=f"{where} {k + 1}") for k, item in enumerate(found))
     if origin is dict and isinstance(found, dict):
         return {key: _typed(item, arguments[1], where=f"{where} {key}") for key, item in found.items()}
-    if isinstance(wanted, type) and is_dataclass(wanted):
+    if isinstance(wanted, type) and (is_dataclass(wanted) or issubclass(wanted, tuple)):
         return _build(wanted, found, where=where)
     if wanted is Decimal and isinstance(found, int) and not isinstance(found, bool):
         return Decimal(found)

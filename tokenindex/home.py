@@ -29,7 +29,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
@@ -42,14 +42,16 @@ from .errors import InputDataError, LedgerError, MethodologyError
 from .files import Files, LocalFiles, files_at, kept
 from .identity import checked_links
 from .inputs import Inputs
-from .ledger import Ledger
 from .methodology import Methodology, in_force
 from .records import Record, registry_digest
 from .registers import read_registry, read_table
-from .sources import EXAMPLE, Source, read_sources
 from .store import KINDS, Batch, Store, assembled, open_store
 from .tables import LINKS
-from .verification import Evidence, merge
+
+if TYPE_CHECKING:
+    from .ledger import Ledger
+    from .sources import Source
+    from .verification import Evidence
 
 SETTINGS: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
     "known_at": (lambda s: isinstance(s, datetime) and s.tzinfo is not None, "a moment with zone"),
@@ -131,6 +133,8 @@ class Home:
         LedgerError
             If something else is there already: nothing is overwritten.
         """
+        from .sources import EXAMPLE
+
         open_store(store, files_at(place))  # what it needs is installed
         home, sample = cls(files_at(place)), LocalFiles(shipped("sample_data"))
         new = {name: sample.read(name) or b"" for name in ("registry.csv", "links.csv")}
@@ -182,6 +186,8 @@ class Home:
 
     def sources(self) -> dict[str, Source]:
         """Return the addresses that may be fetched, by name; InputDataError if ``sources.toml`` is missing or wrong."""
+        from .sources import read_sources
+
         where, content = self.where("sources.toml"), self.files.read("sources.toml")
         if content is None:
             raise InputDataError("there is no such file", where=where, expected="what may be fetched")
@@ -210,6 +216,8 @@ class Home:
 
     @cached_property
     def _ledger(self) -> Ledger:
+        from .ledger import Ledger
+
         return Ledger()
 
     def ledger(self) -> Ledger:
@@ -287,7 +295,7 @@ class Home:
             if found is None or key not in found.batches:
                 made[key] = adapter(batch.capture.adapter).parse(whole, batch.capture)
         if found is None or self.store is None:
-            return merge(list(made.values()), self.registry)
+            return Inputs.of(list(made.values()), self.registry)
         self._remember(self.store, {key: (batches[key], parsed) for key, parsed in made.items()})
         tables = assembled(found, made, list(batches))
         return Inputs(**{name: tables[name] for name in tables if name != "rejects"}, registry=self.registry)
@@ -403,6 +411,8 @@ class Home:
 
     def evidence(self) -> Evidence:
         """Return where verification finds the captures, documents and registries of this home."""
+        from .verification import Evidence
+
         return Evidence(self._needed, self.document, self._registry, self.methodology, self.capture)
 
     def _needed(self, sha256: str) -> bytes | None:

@@ -6,7 +6,7 @@ often. *Never* looks at a methodology or at a date.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date
 from functools import cached_property
@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 import polars as pl
 
+from .adapters import Parsed
 from .amounts import femto, nano
 from .errors import InputDataError
 from .exact import ROWS_MAX
@@ -44,6 +45,14 @@ class Inputs:
     judgments: pl.DataFrame = field(default_factory=JUDGMENTS.empty)
     registry: pl.DataFrame = field(default_factory=REGISTRY.empty)
     _kept: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, parsed: Sequence[Parsed], registry: pl.DataFrame) -> Inputs:
+        """Return the input tables of several captures together."""
+        if not parsed:
+            return cls(registry=registry)
+        names = ("observations", "volumes", "sightings", "unread", "rates", "judgments")
+        return cls(**{n: pl.concat([getattr(p, n) for p in parsed], rechunk=True) for n in names}, registry=registry)
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{len(getattr(self, f.name)):,} {f.name}" for f in fields(self) if f.repr)
@@ -83,11 +92,11 @@ class Inputs:
         rows = rows.with_columns(pl.when(whole).then(a).otherwise(b).alias(name) for name, (a, b) in turn.items())
         ordered = rows.sort(*QUOTE_KEY, *turn, "price", "capture", "locator", nulls_last=True).drop(*turn)
         numbers = {"quote": QUOTE_KEY, "offer": OFFER_KEY, "seller": SELLER}
-        return ordered.with_columns(
+        return ordered.with_row_index("row").with_columns(
             nano(ordered).alias("own"),
-            numbered(ordered, BRACKET).alias("bracket"),
+            _number(BRACKET).alias("bracket"),
             **{name: pl.struct(key).rle_id() for name, key in numbers.items()},
-        ).with_row_index("row")
+        )
 
     def _in_spots(self) -> pl.DataFrame:
         """Return the observations with the number of their blind spot; 0: every look could read what they quote."""
@@ -123,7 +132,7 @@ class Inputs:
             "reporter": ["source"],
             "sort": [name for name in bundle if name not in SELLER] + ["currency"],
         }
-        return pl.DataFrame({name: numbered(self.quotes, key) for name, key in keys.items()})
+        return self.quotes.select(**{name: _number(key) for name, key in keys.items()})
 
     @cached_property
     def looks(self) -> pl.DataFrame:
@@ -158,7 +167,8 @@ class Inputs:
         """
         span = [pl.col("valid_from").fill_null(date.min), pl.col("valid_to").fill_null(date.max)]
         rows = self.registry.with_columns(span).sort(*SELLER, "valid_from")
-        again = rows.filter(pl.col("valid_from") < pl.col("valid_to").shift(1).over(SELLER))
+        same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift(1)) for name in SELLER)
+        again = rows.filter(same & (pl.col("valid_from") < pl.col("valid_to").shift(1)))
         facts = (
             rows.group_by("constituent")
             .agg(pl.col("vendor", "kind").n_unique())
@@ -206,7 +216,7 @@ class Inputs:
         days = {"i0": pl.col("valid_from"), "i1": pl.col("valid_to")}
         facts = self.mapping.join(sellers, on=SELLER, maintain_order="right")
         named = facts.select("seller", "source", "constituent", "place", "vendor", "kind", "host", **days)
-        things = named.with_columns(numbered(named, ["place", "host"]).alias("thing"))
+        things = named.with_row_index("row").with_columns(_number(["place", "host"]).alias("thing")).drop("row")
         return tile(things, on=["seller", "source"], start=date.min, end=date.max).sort("seller", "i0")
 
     def universe(self, methodology: Methodology) -> pl.DataFrame:
@@ -222,8 +232,6 @@ class Inputs:
         return frozenset(self.observations["currency"].unique())
 
 
-def numbered(frame: pl.DataFrame, columns: Iterable[str]) -> pl.Series:
-    """Return a number for each row, the same for rows that agree in `columns`."""
-    keys = frame.select(columns)
-    numbers = keys.unique(maintain_order=True).with_row_index("number").with_columns(pl.col("number").cast(pl.Int64))
-    return keys.join(numbers, on=keys.columns, how="left", nulls_equal=True, maintain_order="left")["number"]
+def _number(columns: Iterable[str]) -> pl.Expr:
+    """Return a number for each row, the same for rows that agree in `columns`, in the order in which they come."""
+    return pl.col("row").first().over(list(columns)).rank("dense").cast(pl.Int64) - 1

@@ -12,7 +12,7 @@ from datetime import date
 from decimal import Decimal
 from functools import cached_property
 from math import lcm
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import MethodologyError
 from .periods import Calendar
@@ -35,8 +35,7 @@ class Identity:
     administrator: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Measures:
+class Measures(NamedTuple):
     """What the index measures: currency, kinds of model, and vendors (empty: every vendor)."""
 
     statement: str
@@ -45,8 +44,7 @@ class Measures:
     vendors: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class PriceInput:
+class PriceInput(NamedTuple):
     """A source of prices, the hosts of it that are allowed, and the tier these belong to (1 is best, 3 is last)."""
 
     source: str
@@ -54,8 +52,7 @@ class PriceInput:
     tier: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Allowed:
+class Allowed(NamedTuple):
     """What may enter. `max_days_unseen` and `max_rate_age_days` are calendar days, `carry_dates` fixing dates."""
 
     prices: tuple[PriceInput, ...]
@@ -70,8 +67,7 @@ class Allowed:
         return tuple(sorted({p.source for p in self.prices}))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Volumes:
+class Volumes(NamedTuple):
     """The window of complete days whose tokens count: `window_days` days, the last one `lag_days` before the fixing."""
 
     sources: tuple[str, ...]
@@ -82,8 +78,7 @@ class Volumes:
     min_days: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Prompts:
+class Prompts(NamedTuple):
     """Prompts of one length, in tokens, and the parts of each component's tokens that are used with them."""
 
     tokens: int
@@ -133,8 +128,7 @@ class Workload:
         return (*self.mix, *self.instead.values())
 
 
-@dataclass(frozen=True, kw_only=True)
-class Publication:
+class Publication(NamedTuple):
     """Decimals of the published price (at most 9) and level (at most 9), and the vintages of a fixing.
 
     `vintages` gives the hours after the cut-off up to which what is known counts for a vintage: ``{"final": 0}``, or
@@ -146,8 +140,7 @@ class Publication:
     vintages: dict[str, int]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Restatement:
+class Restatement(NamedTuple):
     """When a published figure is replaced: within so many hours of its publication, by at least this relative change.
 
     What comes later, or changes less, goes into a series of corrected figures, and what was published stands. Either needs
@@ -159,8 +152,7 @@ class Restatement:
     approvers: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Judgment:
+class Judgment(NamedTuple):
     """What people may decide about single prices: ``release``, ``hold``, or nothing. Each needs a second person."""
 
     allowed: tuple[str, ...]

@@ -7,6 +7,7 @@ or the name of a machine: two honest runs give the same bytes.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ FORMAT: Final = "tokenindex record 1"
 CAPTURE_FACTS: Final = ("sha256", "name", "adapter", "source", "seen_at", "known_at")
 FIGURES: Final = ("status", "price", "level", "currency")
 """What of a fixing is published."""
+_ESCAPED: Final = r'["\\\x00-\x1f]'
+"""Characters that do not stand in JSON as they are."""
 LEFT_OUT: Final = ("unmapped", "not_in_universe")
 """Observations that concern no constituent of the index are counted in the record, not listed."""
 
@@ -90,13 +93,16 @@ def record(determination: Determination, day: date, *, inputs: Inputs, captures:
         "without_judgment": _without_judgment(determination, day, inputs=inputs),
         # a determination of many dates also holds the baskets formed after the day
         "notes": [str(note) for note in determination.notes if note.rebalance <= day],
-        "basket": table(determination.basket.filter(pl.col("takes_over_after") <= day), BASKET),
-        "constituents": table(determination.constituents_on(day), CONSTITUENTS),
-        "elementary": table(determination.elementary_on(day), ELEMENTARY),
-        "observations": table(observations.filter(concerns), STANDARDISED),
         "left_out": {r: observations.filter(pl.col("excluded_by") == r).height for r in LEFT_OUT},
     }
-    return Record(canonical(content))
+    tables = {
+        "basket": canonical_table(determination.basket.filter(pl.col("takes_over_after") <= day), BASKET),
+        "constituents": canonical_table(determination.constituents_on(day), CONSTITUENTS),
+        "elementary": canonical_table(determination.elementary_on(day), ELEMENTARY),
+        "observations": canonical_table(observations.filter(concerns), STANDARDISED),
+    }
+    parts = {name: canonical(part) for name, part in content.items()} | tables
+    return Record(b"{%b}" % b",".join(b'"%b":%b' % (name.encode(), parts[name]) for name in sorted(parts)))
 
 
 def used_captures(
@@ -163,6 +169,20 @@ def table(frame: pl.DataFrame, definition: Table) -> dict[str, Any]:
     return {"columns": cells.columns, "rows": [list(row) for row in cells.iter_rows()]}
 
 
+def canonical_table(frame: pl.DataFrame, definition: Table) -> bytes:
+    """Return the canonical JSON of `table`.
+
+    A row of CSV whose texts are quoted is a row of JSON, but for truth values and for what either escapes.
+    """
+    other = pl.any_horizontal(pl.col(pl.String).str.contains(_ESCAPED).any(), pl.col(pl.Boolean).is_not_null().any())
+    if frame.is_empty() or frame.select(other).item():
+        return canonical(table(frame, definition))
+    cells = frame.select(_cells(column) for column in definition.columns)
+    rows = io.BytesIO()
+    cells.write_csv(rows, include_header=False, line_terminator="],[", quote_style="non_numeric", null_value="null")
+    return b'{"columns":%b,"rows":[[%b]}' % (canonical(cells.columns), rows.getvalue()[: -len(",[")])
+
+
 def _cells(column: Column) -> pl.Expr:
     cell = pl.col(column.name)
     if column.dtype == UTC_TIME:
@@ -174,8 +194,8 @@ def _cells(column: Column) -> pl.Expr:
 
 def registry_digest(registry: pl.DataFrame) -> str:
     """Return the SHA-256 of the registry's rows in canonical order and form."""
-    rows = table(registry.sort(registry.columns, nulls_last=True), REGISTRY)
-    return hashlib.sha256(canonical(rows)).hexdigest()
+    rows = canonical_table(registry.sort(registry.columns, nulls_last=True), REGISTRY)
+    return hashlib.sha256(rows).hexdigest()
 
 
 def moment_text(moment: datetime) -> str:

@@ -27,7 +27,7 @@ def read_registry(content: bytes, *, where: str) -> pl.DataFrame:
 def read_table(content: bytes, table: Table, *, where: str) -> pl.DataFrame:
     """Return a table of the home that people write, from its CSV file."""
     try:
-        text = pl.read_csv(io.BytesIO(content), infer_schema=False)
+        text = pl.read_csv(io.BytesIO(content), infer_schema=False).rechunk()
     except pl.exceptions.PolarsError as wrong:
         raise InputDataError(
             str(wrong).split("\n")[0], where=where, expected=f"the {table.name.lower()} as CSV"

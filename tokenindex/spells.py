@@ -26,7 +26,8 @@ def tile(facts: pl.DataFrame, *, on: Sequence[str], start: int | date, end: int 
     kind = pl.Int64 if isinstance(end, int) else pl.Date
     ends = facts.select(*on).unique().with_columns(i0=pl.lit(end, dtype=kind), i1=pl.lit(end, dtype=kind))
     there = pl.concat([facts.filter(pl.col("i0") < pl.col("i1")), ends], how="diagonal").sort(*on, "i0")
-    before = pl.col("i1").shift(1).over(on).fill_null(pl.lit(start, dtype=kind))
+    same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift(1)) for name in on)
+    before = pl.when(same).then(pl.col("i1").shift(1)).fill_null(pl.lit(start, dtype=kind))
     gaps = there.select(*on, i0=before, i1="i0")
     return pl.concat([there, gaps], how="diagonal").filter(pl.col("i0") < pl.col("i1"))
 

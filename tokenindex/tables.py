@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import polars as pl
 
@@ -47,8 +47,7 @@ EVER: Final = datetime.fromisoformat("9999-01-01T00:00:00Z")
 NEVER: Final = instant(EVER)
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """One column: name, type, meaning, unit, owner stage and what it may hold."""
 
     name: str
@@ -62,7 +61,7 @@ class Column:
     highest: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # there is one of each: a table is itself
 class Table:
     """A named list of columns, and the key that no two rows share (empty: no key)."""
 
@@ -95,7 +94,9 @@ class Table:
 
     def conform(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return `frame` with this table's columns, in order and type; a missing nullable column becomes null."""
-        have = set(frame.columns)
+        have = frame.schema
+        if have == self.schema:
+            return frame
         return frame.select(
             pl.col(c.name).cast(c.dtype) if c.name in have else pl.lit(None, dtype=c.dtype).alias(c.name)
             for c in self.columns

@@ -78,7 +78,7 @@ def verify(content: bytes, *, evidence: Evidence, expected_sha256: str | None = 
     yield Step(4, "methodology and registry", f"{methodology!r}, registry {held['registry'][:12]}")
     yield Step(5, "software", _software(held))
     with refused(6):
-        inputs = merge([adapter(c.adapter).parse(bytes_, c) for c, bytes_ in captured], registry)
+        inputs = Inputs.of([adapter(c.adapter).parse(bytes_, c) for c, bytes_ in captured], registry)
     yield Step(6, "parsing", repr(inputs))
     day, known = date.fromisoformat(held["fixing_date"]), held["known_at"]
     with refused(7):
@@ -135,7 +135,7 @@ def _reproduced(
     methodology, registry = _document(held, evidence)
     captures = sorted(wanted[held["registry"]], key=look)
     if held["registry"] not in inputs:
-        inputs[held["registry"]] = merge([parsed[c] for c in captures], registry)
+        inputs[held["registry"]] = Inputs.of([parsed[c] for c in captures], registry)
     tables = inputs[held["registry"]]
     dates = [date.fromisoformat(one.document["fixing_date"]) for one in group]
     known = None if held["known_at"] == "cut-off" else _moment(held["known_at"])
@@ -148,14 +148,6 @@ def _reproduced(
                 pass
         yield one
     tables.forget()
-
-
-def merge(parsed: list[Parsed], registry: pl.DataFrame) -> Inputs:
-    """Return the input tables of several captures together."""
-    if not parsed:
-        return Inputs(registry=registry)
-    names = ("observations", "volumes", "sightings", "unread", "rates", "judgments")
-    return Inputs(**{n: pl.concat([getattr(p, n) for p in parsed]) for n in names}, registry=registry)
 
 
 def difference(step: int, found: str, *, expected: str = "", where: str = "") -> VerificationError:

@@ -18,7 +18,7 @@ import polars as pl
 from .. import tables
 from ..errors import InputDataError
 from ..exact import MONEY, SOURCE_MONEY
-from ..tables import REJECTS, Column, Table
+from ..tables import REJECTS, Column, Table, instant
 from ..tables import UTC as UTC_TIME
 from ..units import CURRENCIES, ZONES
 from . import Adapter, Capture, Parsed
@@ -55,27 +55,30 @@ def _parse(content: bytes, capture: Capture, table: Table) -> tuple[pl.DataFrame
     _refuse_columns(cells, table, capture)
     columns = [column for column in table.columns if column.name in cells.columns]
     absent = [column for column in table.columns if column.name not in (*cells.columns, *_added(table))]
-    known_at = pl.lit(capture.known_at).cast(UTC_TIME)
+    known_at = instant(capture.known_at)
     given = {"capture": pl.lit(capture.sha256), "known_at": known_at}
-    cells = cells.with_columns(
+    typed = cells.with_columns(
         locators.alias("locator"),
+        *(_typed(column, cells[column.name]) for column in columns),
         *(pl.lit(None, dtype=column.dtype).alias(column.name) for column in absent),
         **{name: given[name] for name in _added(table) if name in given},
     )
-    typed = cells.with_columns(_typed(column, cells[column.name]) for column in columns)
-    faults = [fault for column in columns for fault in _faults(column)] + _ROW_FAULTS.get(table.name, [])
+    faults = [fault for column in columns for fault in _faults(column, cells[column.name], typed[column.name])]
+    faults += _ROW_FAULTS.get(table.name, [])
     # a file holds nothing that became known, and nobody decided anything, after it was captured
     when, why = ("decided_at", "decided") if table.name == "JUDGMENTS" else ("known_at", "known")
     faults.append((pl.col(when) > known_at, f"{why}_after_capture", when))
-    judged = typed.with_columns(
-        *(cells[column.name].alias(f"text of {column.name}") for column in columns),
-        *(pl.lit(None, dtype=pl.String).alias(f"text of {column.name}") for column in absent),
-    )
+    texts = [*(cells[column.name] for column in columns), *(typed[column.name].cast(pl.String) for column in absent)]
+    judged = typed.hstack([text.alias(f"text of {text.name}") for text in texts])
     wrong = judged.select(pl.any_horizontal(bad for bad, _, _ in faults).fill_null(False)).to_series()
-    rejects = _rejects(judged.filter(wrong), faults) if wrong.any() else REJECTS.empty()
-    if cells.is_empty() and rows.rejects().is_empty():
+    rejects = rows.rejects()
+    if wrong.any():
+        rejects = pl.concat([rejects, _rejects(judged.filter(wrong), faults)])
+        typed = typed.filter(~wrong)
+    if cells.is_empty() and rejects.is_empty():
         rows.reject("empty_snapshot", "", locator="")
-    return table.conform(judged.filter(~wrong)), pl.concat([rows.rejects(), rejects])
+        rejects = rows.rejects()
+    return table.conform(typed), rejects
 
 
 def _rejects(rows: pl.DataFrame, faults: list[_Fault]) -> pl.DataFrame:
@@ -150,10 +153,9 @@ def _day(text: pl.Expr) -> pl.Expr:
 
 
 def _moment(text: pl.Expr) -> pl.Expr:
-    full = pl.when(text.str.contains(rf"{_DAY}T{_CLOCK}(\.[0-9]{{1,6}})?Z$")).then(text)
-    moment = full.str.to_datetime("%Y-%m-%dT%H:%M:%S%.fZ", strict=False, time_unit="us", time_zone="UTC")
-    day = _day(text).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    return pl.when(full.is_not_null()).then(moment).otherwise(day)
+    full = pl.when(text.str.len_bytes() == 10).then(text + "T00:00:00Z").otherwise(text)
+    moment = pl.when(full.str.contains(rf"{_DAY}T{_CLOCK}(\.[0-9]{{1,6}})?Z$")).then(full)
+    return moment.str.to_datetime("%Y-%m-%dT%H:%M:%S%.fZ", strict=False, time_unit="us", time_zone="UTC")
 
 
 _TYPED: Final[dict[pl.DataType, Callable[[pl.Expr], pl.Expr]]] = {
@@ -164,15 +166,16 @@ _TYPED: Final[dict[pl.DataType, Callable[[pl.Expr], pl.Expr]]] = {
 }
 
 
-def _faults(column: Column) -> list[_Fault]:
-    """Return what may be wrong with one cell."""
+def _faults(column: Column, texts: pl.Series, cells: pl.Series) -> list[_Fault]:
+    """Return what may be wrong with a cell of a column, of which `texts` stand in the file and `cells` could be read."""
     name, typed, text = column.name, pl.col(column.name), pl.col(f"text of {column.name}")
     by_type = {pl.Int64: "not_a_count", pl.Boolean: "not_a_flag"}
     why = _REASONS.get(name) or by_type.get(column.dtype.base_type(), "not_a_date")
     faults: list[_Fault] = []
-    if not column.nullable and name != "region":
+    if texts.null_count() and not column.nullable and name != "region":
         faults.append((text.is_null(), "missing_field", name))
-    faults.append((typed.is_null() & text.is_not_null(), why, name))
+    if cells.null_count() > texts.null_count():
+        faults.append((typed.is_null() & text.is_not_null(), why, name))
     allowed = sorted(CURRENCIES) if why == "unknown_currency" else column.allowed
     if allowed:
         faults.append((~typed.is_in(allowed), why if why == "unknown_currency" else f"unknown_{name}", name))
@@ -210,6 +213,8 @@ def parse_prices(content: bytes, capture: Capture) -> Parsed:
     """
     rows, rejects = _parse(content, capture, tables.OBSERVATIONS)
     clash = overlapping(rows)
+    if not clash.any():
+        return Parsed(observations=rows, rejects=rejects)
     clashing = rejected(rows.filter(clash), "overlapping_brackets", found="price")
     return Parsed(observations=rows.filter(~clash), rejects=pl.concat([rejects, clashing]))
 

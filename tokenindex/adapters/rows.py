@@ -13,9 +13,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import polars as pl
 
@@ -32,8 +31,7 @@ _OFFER: Final = ("source", "provider", "model", "component")
 _REJECT: Final = ("reason", "found", "locator", "hides", *_OFFER)
 
 
-@dataclass(frozen=True)
-class Quote:
+class Quote(NamedTuple):
     """One price as the source wrote it, and the prompt lengths for which it holds.
 
     Parameters
@@ -186,6 +184,8 @@ class Rows:
 
     def rejects(self) -> pl.DataFrame:
         """Return the rejects so far."""
+        if not self._rejects:
+            return REJECTS.empty()
         return REJECTS.conform(self._rejected().with_columns(capture=pl.lit(self.capture.sha256)))
 
     def _rejected(self) -> pl.DataFrame:
@@ -238,17 +238,18 @@ def overlapping(observations: pl.DataFrame) -> pl.Series:
     withdrawal holds nowhere and overlaps nothing.
     """
     entry = [*(name for name in QUOTE_KEY if name != "context_from"), "valid_from", "known_at"]
-    numbered = observations.with_row_index("row").filter(pl.col("price").is_not_null())
-    ordered = numbered.select("row", *entry, "context_from", "context_to").sort(*entry, "context_from")
+    there = observations.select(*entry, "context_from", "context_to", "price").with_row_index("row")
+    ordered = there.filter(pl.col("price").is_not_null()).sort(*entry, "context_from")
     # null is a time of day like any other here, and in the order of their beginnings brackets are disjoint exactly if
     # neighbours are
-    same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift(-1)) for name in entry)
-    meets = same & (pl.col("context_from").shift(-1) < pl.col("context_to").fill_null(2**62))
-    runs = (~same).cum_sum().shift(fill_value=0)
-    marked = ordered.select("row", run=runs, meets=meets.fill_null(False))
-    torn = marked.filter("meets")["run"].unique()
+    run = pl.struct(entry).rle_id()
+    meets = (run == run.shift(-1)) & (pl.col("context_from").shift(-1) < pl.col("context_to").fill_null(2**62))
+    marked = ordered.select("row", run=run, meets=meets.fill_null(False))
+    if not marked["meets"].any():
+        return pl.repeat(False, len(there), eager=True)
+    torn = marked.filter("meets")["run"]
     clashing = marked.filter(pl.col("run").is_in(torn.implode()))["row"]
-    return pl.Series(range(len(observations)), dtype=pl.get_index_type()).is_in(clashing.implode())
+    return there["row"].is_in(clashing.implode())
 
 
 def rejected(rows: pl.DataFrame, reason: str, *, found: str) -> pl.DataFrame:

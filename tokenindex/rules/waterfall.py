@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from ..exact import rescale
 
 
-@dataclass(frozen=True)
-class Minimums:
+class Minimums(NamedTuple):
     """Publish the calculated figure if every minimum is met."""
 
     status: str
@@ -21,16 +20,14 @@ class Minimums:
     coverage: int
 
 
-@dataclass(frozen=True)
-class CarryForward:
+class CarryForward(NamedTuple):
     """Publish the last calculated figure if it is recent enough."""
 
     status: str
     max_dates: int
 
 
-@dataclass(frozen=True)
-class NoFixing:
+class NoFixing(NamedTuple):
     """Publish no figure."""
 
     status: str

@@ -14,7 +14,7 @@ import io
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import polars as pl
 
@@ -50,24 +50,21 @@ class Batch:
         return {**vars(capture), **moments, "version": self.version}
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """The rows of one table of a batch: how many, and their digest by `tokenindex.digests`."""
 
     rows: int
     sha256: str
 
 
-@dataclass(frozen=True)
-class Kept:
+class Kept(NamedTuple):
     """A batch that is there: the facts of its look, and its tables that have rows."""
 
     facts: Mapping[str, Any]
     parts: Mapping[str, Part]
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """What was read: the rows by table, with the columns `PLACE` before their own, and the batches they belong to.
 
     Batches that were asked for and are not among `batches` are missing, or not as they were written.

@@ -132,7 +132,7 @@ class DeltaStore:
         tables = {}
         for name, (part, frame) in parts_of(parsed).items():
             file = self._put(name, placed(stored, frame), stored)
-            tables[name] = {**vars(part), "file": file.name, "file_sha256": file.sha256}
+            tables[name] = {**part._asdict(), "file": file.name, "file_sha256": file.sha256}
             self._commit(name, file, moment)
         row = {"batch": batch.key, "stored": stored, "attempt": there.attempt + 1 if there else 1}
         row |= {**batch.facts, "tables": json.dumps(tables, sort_keys=True)}

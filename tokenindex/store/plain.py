@@ -133,7 +133,7 @@ class ParquetStore:
                 if name not in names or names[name] in state.removed:
                     names[name] = self._put(f"store/{name}/{stem}", content)
             facts = {
-                name: {**vars(part), "file": names[name], "file_sha256": hashlib.sha256(written[name]).hexdigest()}
+                name: {**part._asdict(), "file": names[name], "file_sha256": hashlib.sha256(written[name]).hexdigest()}
                 for name, (part, _) in tables.items()
             }
             return {"kind": "batch", "batch": batch.key, "look": batch.facts, "tables": facts}
