@@ -191,8 +191,9 @@ def _publishable(basket: Basket, prices: dict[str, int], constituents: Priced, r
 
 def _members(formula: FixedBasket, constituents: Priced) -> tuple[Member, ...]:
     """Return the members: largest expenditure first cut, then capped shares, then quantities, each rounded once."""
-    of_date = zip(*constituents[2:], strict=True)
-    spent = {k: used * tokens for k, (used, tokens, fresh) in enumerate(of_date) if fresh and used and tokens}
+    facts = enumerate(zip(constituents.used, constituents.tokens, constituents.fresh, strict=True))
+    rows = {k: (used, tokens) for k, (used, tokens, fresh) in facts if fresh and used and tokens}
+    spent = {k: used * tokens for k, (used, tokens) in rows.items()}
     ranked = sorted(spent, key=spent.__getitem__, reverse=True)  # ties stay in order of their names
     kept = sorted(ranked[: formula.max_constituents])
     if not kept:
@@ -201,12 +202,12 @@ def _members(formula: FixedBasket, constituents: Priced) -> tuple[Member, ...]:
             f"of {len(constituents.used)} models {priced} had a price and {counted} a volume on the announcement date, "
             "none both"
         )
-    names, vendors, used, tokens = ([column[k] for k in kept] for column in constituents[:4])
-    worth = [spent[k] for k in kept]
+    names, vendors = [constituents.constituent[k] for k in kept], [constituents.vendor[k] for k in kept]
+    prices, tokens, worth = [rows[k][0] for k in kept], [rows[k][1] for k in kept], [spent[k] for k in kept]
     shares = capped_shares(worth, vendors=vendors, model_cap=formula.model_cap, vendor_cap=formula.vendor_cap)
     weights = _rounded(shares, vendors, formula)
-    quantities = [divide(weight * formula.notional * 10**6, price) for weight, price in zip(weights, used, strict=True)]
-    columns = names, vendors, tokens, used, apportion(worth, total=NANO), weights, quantities
+    quantities = [divide(w * formula.notional * 10**6, price) for w, price in zip(weights, prices, strict=True)]
+    columns = names, vendors, tokens, prices, apportion(worth, total=NANO), weights, quantities
     members = tuple(member for member in map(Member, *columns) if member.quantity > 0)
     for member in members:
         if member.quantity > TOKENS_MAX:

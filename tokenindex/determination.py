@@ -159,15 +159,15 @@ def _baskets(
     if not isinstance(methodology.formula, FixedBasket):
         return [], []
     positions = {day: i for i, day in enumerate(grid.dates)}
-    names = [priced[fact].gather_every(grid.size).to_list() for fact in ("constituent", "vendor")]
+    names, vendors = (priced[fact].gather_every(grid.size).to_list() for fact in ("constituent", "vendor"))
     wanted = sorted({positions[day] for pair in rebalances for day in pair})
-    at = [i + code * grid.size for i in wanted for code in range(len(names[0]))]  # every date has every constituent
+    at = [i + code * grid.size for i in wanted for code in range(len(names))]  # every date has every constituent
     facts = [priced[fact].gather(at).to_list() for fact in ("used", "tokens", "used_number")]
 
     def on(day: date) -> Priced:
-        start, today = wanted.index(positions[day]) * len(names[0]), methodology.calendar.number(day)
-        used, tokens, numbers = (fact[start : start + len(names[0])] for fact in facts)
-        return Priced(*names, used, tokens, [number == today for number in numbers])
+        start, today = wanted.index(positions[day]) * len(names), methodology.calendar.number(day)
+        used, tokens, numbers = (fact[start : start + len(names)] for fact in facts)
+        return Priced(names, vendors, used, tokens, [number == today for number in numbers])
 
     baskets, notes = form_baskets(
         methodology.formula,
