@@ -11,7 +11,8 @@ evenly over the batch and scaled to all of them. It is given the state of the da
 basket) from the library's tables; its price and level of each of these dates must agree with the library within 1e-6.
 `fixing.py` shows that it agrees as well without being given anything.
 
-Targets: at least 100 times as fast as plain pandas per fixing; within 20 times the group-by.
+Targets: at least 100 times as fast as plain pandas per fixing; within 20 times the group-by, by the clock and in processor
+time: the group-by uses every processor, the library hardly more than one.
 """
 
 from __future__ import annotations
@@ -49,20 +50,22 @@ def peak_mb() -> float:
 
 def library(
     inputs: Inputs, documents: Sequence[Methodology], dates: Sequence[date]
-) -> tuple[list[float], Determination]:
-    """Return the seconds of each index, and the determination of the first."""
+) -> tuple[list[float], float, Determination]:
+    """Return the seconds of each index, those of all processors together, and the determination of the first."""
     spent: list[float] = []
+    processor = 0.0
     first: Determination | None = None
     for number, m in enumerate(documents, start=1):
-        start = time.perf_counter()
+        start, begun = time.perf_counter(), time.process_time()
         found = determine(m, inputs, dates=dates, known_at=None)
         fixings = found.fixings
         spent.append(time.perf_counter() - start)
+        processor += time.process_time() - begun
         states = ", ".join(f"{n} {s}" for s, n in fixings["status"].value_counts(sort=True).iter_rows())
         say(f"{number:>2} of {len(documents)}  {m.index:<14} {spent[-1]:6.2f} s  {states}  peak {peak_mb():,.0f} MB")
         first = first or found
     assert first is not None
-    return spent, first
+    return spent, processor, first
 
 
 def resumed(fresh: Plain, found: Determination, day: date) -> Plain:
@@ -126,18 +129,19 @@ def sampled(found: Determination, count: int) -> list[date]:
     return [day + timedelta(days=day in busy) for day in spread]
 
 
-def group_by(found: Determination, *, indices: int, dates: int, repeats: int = 5) -> tuple[list[float], int]:
-    """Return the seconds of one mean by index and date over the rows of the batch, and their number."""
+def group_by(found: Determination, *, indices: int, dates: int, repeats: int = 9) -> tuple[float, float, int]:
+    """Return the least seconds of one mean by index and date, those of all processors, and the rows of the batch."""
     one = found.frames.constituents.filter(pl.col("i") >= found.grid.size - dates).select(
         "number", price=pl.col("price").cast(pl.Float64)
     )
     rows = pl.concat([one.with_columns(index=pl.lit(k, dtype=pl.Int32)) for k in range(indices)], rechunk=True)
-    spent = []
+    clock, processor = [], []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start, begun = time.perf_counter(), time.process_time()
         rows.group_by("index", "number").agg(pl.col("price").mean())
-        spent.append(time.perf_counter() - start)
-    return spent, len(rows)
+        clock.append(time.perf_counter() - start)
+        processor.append(time.process_time() - begun)
+    return min(clock), min(processor), len(rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -153,26 +157,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _ = inputs.quotes, inputs.mapping, inputs.spelled, inputs.currencies
     dates = market.fixing_dates(chosen.days)
     say(f"{inputs!r} in {time.perf_counter() - start:.1f} s, peak {peak_mb():,.0f} MB")
-    spent, found = library(inputs, market.documents(chosen.days, count=chosen.indices), dates)
+    spent, processor, found = library(inputs, market.documents(chosen.days, count=chosen.indices), dates)
     peak = peak_mb()
     total, fixings = sum(spent), chosen.indices * chosen.days
     pandas, gap = plain_pandas(inputs, found, sampled(found, chosen.plain_dates))
     each, plain = total / fixings, statistics.median(pandas)
-    groups, rows = group_by(found, indices=chosen.indices, dates=chosen.days)
+    groups, of_all, rows = group_by(found, indices=chosen.indices, dates=chosen.days)
     print(
         f"{chosen.days:,} dates x {chosen.constituents:,} constituents x {chosen.indices} indices = {fixings:,} fixings"
     )
     print(f"python {platform.python_version()}, polars {pl.__version__}, {pl.thread_pool_size()} threads\n")
-    print(f"{'library, total':<44}{total:>12.2f} s")
+    print(f"{'library, total (by the clock / processor)':<44}{total:>12.2f} s {processor:>8.2f} s")
     print(f"{'library, per index (min / median)':<44}{min(spent):>12.2f} s {statistics.median(spent):>8.2f} s")
     print(f"{'library, per fixing':<44}{each * 1e3:>12.3f} ms")
     print(f"{'plain pandas, per fixing (min / median)':<44}{min(pandas) * 1e3:>12.1f} ms{plain * 1e3:>8.1f} ms")
     print(f"{'plain pandas, total (scaled, not run)':<44}{plain * fixings:>12.0f} s")
-    print(f"{f'one group-by mean of {rows:,} rows (min / median)':<44}", end="")
-    print(f"{min(groups):>12.3f} s {statistics.median(groups):>8.3f} s")
+    print(f"{f'one group-by mean of {rows:,} rows (the same)':<44}{groups:>12.3f} s {of_all:>8.3f} s")
     print(f"{'peak memory of the library':<44}{peak:>12,.0f} MB\n")
     print(f"library faster than plain pandas, per fixing{plain / each:>12.0f}x   (target: at least 100)")
-    print(f"library over the group-by{total / min(groups):>31.0f}x   (target: at most 20)")
+    print(f"library over the group-by, by the clock{total / groups:>17.1f}x   (target: at most 20)")
+    print(f"library over the group-by, processor time{processor / of_all:>15.1f}x   (target: at most 20)")
     print(f"largest gap of price or level, {len(pandas)} dates{gap:>17.0e}    (target: at most 1e-6)")
     return 0 if gap <= 1e-6 else 1
 

@@ -1,18 +1,22 @@
 """One fixing of one date: what the library costs over a bare join, over plain pandas, and over starting polars.
 
-    python benchmarks/fixing.py [--days 1000] [--constituents 300] [--repeats 20] [--no-cold]
+    python benchmarks/fixing.py [--archive DATA_DIR] [--days 1000] [--constituents 300] [--repeats 20] [--no-cold]
 
-(a) From ready tables, on the shipped sample and on an invented market: `determine` for one date, against a *bare* as-of
-join of the quotes to the cut-off with the registry and a median by constituent and component, and against the plain
-pandas version (`plain.py`), whose figures must agree within 1e-6. A fixing of a chain-linked index needs every basket
-since the base date, so the invented market has three dates: the base date, and dates with 2 and with all rebalances
-behind them; *from the eve* goes on from the determination of the date before, whose baskets are there. Plain
-pandas is timed for the one date alone, with all its yesterdays given.
+(a) From ready tables, on the shipped sample, on the archive of real figures and on an invented market: `determine` for
+one date without guards, with the guards of `tix`, and for a further date of the same inputs, for which the guards have
+held what they hold. Against a *bare* as-of join of the quotes to the cut-off with the registry and a median by constituent
+and component: of the tables *as given*, and of *ready* ones, which the library has sorted and numbered.
 
-(b) From a cold start: `python -m tokenindex.cli fix` as a process, against `python -c "import ..."` of the libraries
-that the command really imports.
+(b) On the sample and the invented market against the plain pandas version (`plain.py`), whose figures must agree within
+1e-6. A fixing of a chain-linked index needs every basket since the base date, so the invented market has three dates: the
+base date, and dates with 2 and with all rebalances behind them; *from the eve* goes on from the determination of the date
+before, whose baskets are there. Plain pandas is timed for the one date alone, with all its yesterdays given.
 
-Targets: (a) within 5 times the bare join, (b) within 1.5 times the imports. Quoted are minima and medians of repeats.
+(c) From a cold start: `python -m tokenindex.cli fix` as a process, against `python -c "import ..."` of the library that
+the command really imports, and of all that the package depends on.
+
+Targets: (a) within 5 times the bare join, (c) within 1.5 times the imports. Quoted are minima of repeats, by the clock and
+in processor time: polars sorts and joins on all processors, and works on small tables with one.
 """
 
 from __future__ import annotations
@@ -20,25 +24,31 @@ from __future__ import annotations
 import argparse
 import copy
 import os
-import statistics
+import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
 import market
 import polars as pl
+from history import built
 from plain import Plain, agreement
 
 from tokenindex import Determination, Home, Inputs, determine
 from tokenindex.inputs import SELLER
 from tokenindex.methodology import Methodology
+from tokenindex.rules.guards import Guard
+from tokenindex.tables import QUOTE_KEY
 
 SAMPLE_DATE = date(2026, 6, 26)
 GUARDS = Home.sample().methodology("tix", SAMPLE_DATE).guards
+CORE = ("pandas", "polars", "pyarrow", "scipy.stats", "pandera.polars")
 COMMAND = ["-m", "tokenindex.cli", "fix", "tix", "--date", str(SAMPLE_DATE)]
 IMPORTED = f"""
 import sys, contextlib, io
@@ -51,25 +61,74 @@ print(*sorted(m for m in files if not m.startswith("_") and m != "tokenindex"))
 """
 
 
-def timed(call: Callable[[], Any], repeats: int) -> list[float]:
-    """Return the seconds of each of `repeats` calls, after one that is not counted."""
+class Spent(NamedTuple):
+    """The least time of several calls in milliseconds: by the clock, and of all processors together."""
+
+    clock: float
+    processor: float
+
+    def over(self, other: Spent) -> str:
+        """Return how many times the other this took, by both."""
+        return f"{self.clock / other.clock:.1f}x / {self.processor / other.processor:.1f}x"
+
+    def __str__(self) -> str:
+        return f"{self.clock:.1f} / {self.processor:.1f}"
+
+
+def timed(call: Callable[[], Any], repeats: int) -> Spent:
+    """Return the least time of `repeats` calls, after one that is not counted."""
     call()
-    spent = []
+    clock, processor = [], []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start, begun = time.perf_counter(), time.process_time()
         call()
-        spent.append(time.perf_counter() - start)
-    return spent
+        clock.append(time.perf_counter() - start)
+        processor.append(time.process_time() - begun)
+    return Spent(min(clock) * 1e3, min(processor) * 1e3)
 
 
-def bare(inputs: Inputs, moment: datetime) -> pl.DataFrame:
+def ready(inputs: Inputs, moment: datetime) -> pl.DataFrame:
     """Return the median price by constituent and component of the quotes in force at a moment, and nothing else."""
-    quotes = inputs.quotes
+    quotes = inputs.quotes  # in order of quote and moment
     wanted = quotes.select(pl.col("quote").unique(), at=pl.lit(moment).cast(quotes.schema["valid_from"])).sort("at")
-    # the quotes of the library stand in order of quote and moment
-    held = wanted.join_asof(quotes, left_on="at", right_on="valid_from", by="quote", check_sortedness=False)
+    return _medians(wanted, quotes, ["quote"], inputs)
+
+
+def given(inputs: Inputs, moment: datetime) -> pl.DataFrame:
+    """Return the same from the observations in any order, whose quotes have no numbers."""
+    key = list(QUOTE_KEY)
+    quotes = inputs.observations.select(*key, "valid_from", "price").sort("valid_from")
+    wanted = quotes.select(key).unique().with_columns(at=pl.lit(moment).cast(quotes.schema["valid_from"])).sort("at")
+    return _medians(wanted, quotes, key, inputs)
+
+
+def _medians(wanted: pl.DataFrame, quotes: pl.DataFrame, key: list[str], inputs: Inputs) -> pl.DataFrame:
+    held = wanted.join_asof(quotes, left_on="at", right_on="valid_from", by=key, check_sortedness=False)
     mapped = held.join(inputs.registry.select(*SELLER, "constituent"), on=list(SELLER))
     return mapped.group_by("constituent", "component").agg(pl.col("price").cast(pl.Float64).median())
+
+
+def against_joins(
+    name: str, inputs: Inputs, m: Methodology, known_at: datetime | None, day: date, repeats: int
+) -> None:
+    """Print one row of part (a)."""
+
+    def fixing(guards: Sequence[Guard], *, first: bool) -> Spent:
+        def call() -> None:
+            held = {key: found for key, found in inputs._kept.items() if key[0] == "holds"}
+            inputs.forget()  # every fixing is the first one of its date
+            inputs._kept.update({} if first else held)
+            determine(replace(m, guards=tuple(guards)), inputs, dates=[day], known_at=known_at)
+
+        return timed(call, repeats)
+
+    bare = [timed(lambda call=call: call(inputs, m.calendar.cut_off_at(day)), repeats) for call in (given, ready)]
+    ours = [fixing((), first=True), fixing(GUARDS, first=True), fixing(GUARDS, first=False)]
+    print(f"{name} ({len(inputs.observations):,} observations)")
+    for what, spent in zip(("as given", "ready"), bare, strict=True):
+        print(f"  as-of join and medians, tables {what:<20}{spent!s:>16}")
+    for what, spent in zip(("without guards", "with 13 guards", "with 13 guards, a further date"), ours, strict=True):
+        print(f"  library {what:<43}{spent!s:>16}   {spent.over(bare[0]):>15} as given{spent.over(bare[1]):>18} ready")
 
 
 def stepped(inputs: Inputs, m: Methodology, known_at: datetime | None, day: date) -> tuple[Plain, float]:
@@ -87,20 +146,20 @@ def _needed(m: Methodology, day: date) -> list[date]:
     return m.calendar.between(m.calendar.dates[max(0, m.calendar.number(base) - 3)], day)
 
 
-def compare(name: str, inputs: Inputs, m: Methodology, known_at: datetime | None, day: date, repeats: int) -> None:
-    """Print one row: the library, the bare join and plain pandas on the same date."""
+def against_pandas(
+    name: str, inputs: Inputs, m: Methodology, known_at: datetime | None, day: date, repeats: int
+) -> None:
+    """Print one row of part (b)."""
     found = determine(m, inputs, dates=[day], known_at=known_at)
 
-    def fresh(methodology: Methodology, earlier: Determination | None = None) -> Determination:
+    def fresh(earlier: Determination | None = None) -> Determination:
         inputs.forget()  # every fixing is the first one made from these tables
-        return determine(methodology, inputs, dates=[day], known_at=known_at, earlier=earlier)
+        return determine(m, inputs, dates=[day], known_at=known_at, earlier=earlier)
 
-    ours = timed(lambda: fresh(m), repeats)
-    guarded = timed(lambda: fresh(replace(m, guards=GUARDS)), repeats)
+    ours = timed(fresh, repeats)
     eve = m.calendar.dates[m.calendar.number(day) - 1]
     earlier = determine(m, inputs, dates=[eve], known_at=known_at)
-    goes_on = timed(lambda: fresh(m, earlier), repeats)
-    join = timed(lambda: bare(inputs, m.calendar.cut_off_at(day)), repeats)
+    goes_on = timed(lambda: fresh(earlier), repeats)
     print(f"plain pandas walks to {day} ...", file=sys.stderr)
     plain, before = stepped(inputs, m, known_at, day)
     figures: dict[str, Any] = {}
@@ -112,68 +171,68 @@ def compare(name: str, inputs: Inputs, m: Methodology, known_at: datetime | None
 
     theirs = timed(again, max(3, repeats // 4))
     gap = agreement(found.fixing(day), figures)
+    whole = before * 1e3 + theirs.clock
     print(
-        f"{name:<26}{found.grid.size:>6}{len(found.baskets):>8}"
-        f"{_ms(ours)}{_ms(guarded)}{_ms(goes_on)}{_ms(join)}{min(ours) / min(join):>8.1f}x{min(goes_on) / min(join):>8.1f}x"
-        f"{_ms(theirs)}{min(theirs) / min(ours):>8.2f}x{before + min(theirs):>9.1f}"
-        f"{(before + min(theirs)) / min(ours):>8.0f}x{gap:>9.0e}"
+        f"{name:<24}{found.grid.size:>6}{len(found.baskets):>8}{ours.clock:>10.1f}{goes_on.clock:>13.1f}"
+        f"{theirs.clock:>16.1f}{theirs.clock / ours.clock:>7.2f}x{whole / 1e3:>9.1f}{whole / ours.clock:>7.0f}x{gap:>9.0e}"
     )
     if gap > 1e-6:
         raise SystemExit(f"{name}: plain pandas found {figures}, the library {found.fixing(day)}")
 
 
-def _ms(seconds: Sequence[float]) -> str:
-    return f"{min(seconds) * 1e3:>8.1f}/{statistics.median(seconds) * 1e3:<6.1f}"
-
-
-def one_date(days: int, constituents: int, repeats: int) -> None:
-    """Print part (a)."""
-    print("(a) one date from ready tables; milliseconds, minimum/median\n")
-    print(
-        f"{'':<26}{'grid':>6}{'baskets':>8}{'library':>15}{'with guards':>15}{'from the eve':>15}"
-        f"{'bare join':>15}{'ratio':>9}{'eve':>9}"
-        f"{'pandas, 1 date':>15}{'ratio':>9}{'walk s':>9}{'ratio':>9}{'gap':>9}"
-    )
+def one_date(days: int, constituents: int, repeats: int, archive: Path | None) -> None:
+    """Print parts (a) and (b)."""
+    print("(a) one date from ready tables; milliseconds by the clock / of processor time\n")
     home = Home.sample()
-    inputs = home.inputs()
-    tix = replace(home.methodology("tix", SAMPLE_DATE), guards=())  # plain pandas has none
-    compare("sample", inputs, tix, home.known_at, SAMPLE_DATE, repeats)
+    inputs, tix = home.inputs(), home.methodology("tix", SAMPLE_DATE)
+    bare = replace(tix, guards=())  # plain pandas has none
+    against_joins("sample", inputs, tix, home.known_at, SAMPLE_DATE, repeats)
+    if archive:
+        with TemporaryDirectory() as folder:
+            full = built(archive, Path(folder))
+            against_joins("archive", full.inputs(), tix, full.known_at, SAMPLE_DATE, repeats)
     made, document = market.market(constituents=constituents, days=days), market.documents(days)[0]
-    print(f"{made!r}", file=sys.stderr)
+    middle = market.base_date() + timedelta(days=min(60, days - 1))
+    against_joins("market, 2 rebalances", made, document, None, middle, repeats)
+    print(
+        f"\n(b) {made!r}\n\n{'':<24}{'grid':>6}{'baskets':>8}{'library':>10}{'from the eve':>13}"
+        f"{'pandas, 1 date':>16}{'ratio':>8}{'walk s':>9}{'ratio':>8}{'gap':>9}"
+    )
+    against_pandas("sample", inputs, bare, home.known_at, SAMPLE_DATE, repeats)
     for name, day in (
         ("market, base date", market.base_date()),
-        ("market, 2 rebalances", market.base_date() + timedelta(days=min(60, days - 1))),
+        ("market, 2 rebalances", middle),
         ("market, last date", market.fixing_dates(days)[-1]),
     ):
-        compare(name, made, document, None, day, repeats)
+        against_pandas(name, made, document, None, day, repeats)
 
 
-def process(arguments: Sequence[str]) -> float:
-    """Return the seconds that a Python process takes, its modules compiled, as those of a package are."""
+def process(arguments: Sequence[str]) -> Spent:
+    """Return the time that a Python process takes, its modules compiled, as those of a package are."""
     environment = {name: found for name, found in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    start = time.perf_counter()
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run([sys.executable, *arguments], check=True, capture_output=True, env=environment)
-    return time.perf_counter() - start
+    clock, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Spent(clock * 1e3, processor * 1e3)
 
 
 def cold(repeats: int) -> None:
-    """Print part (b); the two kinds of process alternate, so that a busy machine slows both."""
+    """Print part (c); the kinds of process alternate, so that a busy machine slows all."""
     names = subprocess.run([sys.executable, "-c", IMPORTED], check=True, capture_output=True, text=True).stdout.split()
     rivals = {
         "python -m tokenindex.cli fix": COMMAND,
-        f"import {', '.join(names)}": ["-c", f"import {', '.join(names)}"],
+        "import polars": ["-c", "import polars"],
+        f"import {', '.join(CORE)}": ["-c", f"import {', '.join(CORE)}"],
+        "python -c pass": ["-c", "pass"],
     }
-    rivals |= {"import polars": ["-c", "import polars"], "python -c pass": ["-c", "pass"]}
-    spent: dict[str, list[float]] = {name: [] for name in rivals}
+    spent: dict[str, list[Spent]] = {name: [] for name in rivals}
     for name in list(rivals) * (repeats + 1):
         spent[name].append(process(rivals[name]))
-    print(f"\n(b) cold start, {repeats} processes each; the command imports: {', '.join(names)}\n")
-    print(f"{'':<44}{'min ms':>9}{'median ms':>11}{'command / this':>24}")
-    ours = spent["python -m tokenindex.cli fix"][1:]
-    for name, times in spent.items():
-        least, middle = min(ours) / min(times[1:]), statistics.median(ours) / statistics.median(times[1:])
-        ratio = f"min {least:.2f}x  median {middle:.2f}x"
-        print(f"{name:<44}{min(times[1:]) * 1e3:>9.0f}{statistics.median(times[1:]) * 1e3:>11.0f}{ratio:>30}")
+    least = {name: Spent(*map(min, zip(*times[1:], strict=True))) for name, times in spent.items()}
+    print(f"\n(c) cold start, {repeats} processes each, ms; the command imports: {', '.join(names)}\n")
+    for name, found in least.items():
+        print(f"{name:<62}{found!s:>16}{least['python -m tokenindex.cli fix'].over(found):>18}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -183,9 +242,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--constituents", type=int, default=300)
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--processes", type=int, default=10)
-    parser.add_argument("--no-cold", action="store_true", help="part (a) only")
+    parser.add_argument("--no-cold", action="store_true", help="without part (c)")
+    parser.add_argument("--archive", type=Path, metavar="DATA_DIR", help="measure on the archive of real figures too")
     chosen = parser.parse_args(arguments)
-    one_date(chosen.days, chosen.constituents, chosen.repeats)
+    one_date(chosen.days, chosen.constituents, chosen.repeats, chosen.archive)
     if not chosen.no_cold:
         cold(chosen.processes)
     return 0
