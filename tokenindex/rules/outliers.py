@@ -20,11 +20,13 @@ from ..exact import NANO, rescale
 
 MAD_TO_SIGMA = Fraction(14826, 10000)
 """Median absolute deviation to standard deviation under normality (Huber, Robust Statistics, 1981, section 5.1)."""
+_TIERS = 3
+"""The worst tier of a source."""
 
 
 @dataclass(frozen=True)
 class Outlier:
-    """A reason code, and the expression that is true where it applies; grouped over ``i``, the fixing date.
+    """A reason code, and the expression that is true where it applies; rows stand in order of constituent and date.
 
     `dates` is the number of fixing dates that it looks back over.
     """
@@ -102,6 +104,7 @@ def worse_tier(*, dates: int) -> Outlier:
     """
     if dates < 1:
         raise ValueError("dates must be at least 1")
-    tier = pl.when(pl.col("price").is_not_null()).then("source_tier")
-    best = tier.rolling_min(window_size=dates + 1, min_samples=1).over("code")
+    # the constituents before lie higher: they are never the best of a window that reaches into them
+    tier = pl.when(pl.col("price").is_not_null()).then(pl.col("source_tier") - pl.col("code") * _TIERS)
+    best = tier.rolling_min(window_size=dates + 1, min_samples=1)
     return Outlier("worse_tier", tier > best, dates)
