@@ -154,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     start = time.perf_counter()
     inputs = market.market(constituents=chosen.constituents, days=chosen.days)
-    _ = inputs.quotes, inputs.mapping, inputs.spelled, inputs.currencies
+    _ = inputs.quotes, inputs.mapping, inputs.spelled, inputs.currencies, inputs.usage, inputs.models
     dates = market.fixing_dates(chosen.days)
     say(f"{inputs!r} in {time.perf_counter() - start:.1f} s, peak {peak_mb():,.0f} MB")
     spent, processor, found = library(inputs, market.documents(chosen.days, count=chosen.indices), dates)
