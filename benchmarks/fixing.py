@@ -31,6 +31,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -115,14 +116,14 @@ def against_joins(
 
     def fixing(guards: Sequence[Guard], *, first: bool) -> Spent:
         def call() -> None:
-            held = {key: found for key, found in inputs._kept.items() if key[0] == "holds"}
+            held = {key: found for key, found in inputs._kept.items() if isinstance(key, tuple) and key[0] == "holds"}
             inputs.forget()  # every fixing is the first one of its date
             inputs._kept.update({} if first else held)
             determine(replace(m, guards=tuple(guards)), inputs, dates=[day], known_at=known_at)
 
         return timed(call, repeats)
 
-    bare = [timed(lambda call=call: call(inputs, m.calendar.cut_off_at(day)), repeats) for call in (given, ready)]
+    bare = [timed(partial(call, inputs, m.calendar.cut_off_at(day)), repeats) for call in (given, ready)]
     ours = [fixing((), first=True), fixing(GUARDS, first=True), fixing(GUARDS, first=False)]
     print(f"{name} ({len(inputs.observations):,} observations)")
     for what, spent in zip(("as given", "ready"), bare, strict=True):

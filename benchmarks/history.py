@@ -58,8 +58,9 @@ def report(found: Determination) -> None:
         print(f"  {row['fixing_date']}  rung {row['rung']} {row['status']}: {row['reason']}")
     members = constituents.filter(pl.col("weight").is_not_null())
     carried = members.filter(pl.col("used_date") < pl.col("fixing_date"))
-    print(f"members a day: {fixings['members'].min()} to {fixings['members'].max()}", end="; ")
-    print(f"with a price {fixings['constituents'].min()} to {fixings['constituents'].max()}")
+    for name, what in (("members", "members a day: "), ("constituents", "; with a price ")):
+        print(f"{what}{min(fixings[name])} to {max(fixings[name])}", end="")
+    print()
     print(f"carried prices: {len(carried)} on {carried['fixing_date'].n_unique()} days")
     _named(carried, "excluded_by")
     flagged = constituents.filter(pl.col("outlier_by").is_not_null())
@@ -86,7 +87,7 @@ def _ends(fixings: pl.DataFrame) -> None:
         figures = fixings.drop_nulls(name)
         if len(figures):
             (day, a), (end, b) = (figures.select("fixing_date", name).row(k) for k in (0, -1))
-            low, high = figures[name].min(), figures[name].max()
+            low, high = min(figures[name]), max(figures[name])
             print(f"{name}: {a:f} on {day}, {b:f} on {end}: {float(b) / float(a) - 1:+.2%} (between {low} and {high})")
 
 

@@ -31,6 +31,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
+from functools import partial
 from typing import Any
 
 # one thread of linear algebra for library and kernel alike: on a busy machine two wait for each other
@@ -197,7 +198,7 @@ def missing(job: str, tables: dict[str, tuple[Any, Any]], run: Callable[[Any], A
     """Measure what it costs that a third is missing, against the same without gaps."""
     print(f"\n| {job} with a third missing | ms | over the same without gaps (target 1) | |\n|---|---|---|---|")
     for name, (whole, gaps) in tables.items():
-        _, spent = in_turns({"whole": lambda given=whole: run(given), "gaps": lambda given=gaps: run(given)}, repeats)
+        _, spent = in_turns({"whole": partial(run, whole), "gaps": partial(run, gaps)}, repeats)
         ratio = spent["gaps"] / spent["whole"]
         print(f"| from {name} | {spent['gaps']:.2f} | {ratio:.1f} | {'met' if ratio <= 1 else 'NOT MET'} |")
 

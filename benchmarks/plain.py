@@ -167,7 +167,7 @@ class Plain:
     def _screened(self, rows: pd.DataFrame) -> pd.Series:
         """Return which rows pass the screens of the document."""
         blend = self.document["workloads"][0]
-        passed = rows["component"].isin([*blend["mix"], *blend["instead"].values()])
+        passed: pd.Series = rows["component"].isin([*blend["mix"], *blend["instead"].values()])
         longest = max(prompts["tokens"] for prompts in blend["prompts"])
         long = rows["context_to"].isna() | (rows["context_to"] >= longest)
         passed &= rows["service_tier"].isin(blend["service_tiers"])
@@ -328,7 +328,8 @@ def capped(spent: pd.Series, vendor: pd.Series, *, model_cap: float, vendor_cap:
         of_vendor = shares.groupby(vendor.reindex(shares.index)).sum()
         over = of_vendor.index[of_vendor > vendor_cap + 1e-15]
         if not len(over):
-            return pd.concat([done, shares])
+            whole: pd.Series = pd.concat([done, shares])
+            return whole
         full = [_filled(rest[vendor.reindex(rest.index) == v], total=vendor_cap, cap=model_cap) for v in over]
         done = pd.concat([done, *full])
 

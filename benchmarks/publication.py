@@ -22,6 +22,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -140,7 +141,7 @@ class Desk:
             (pl.col("model") == model) & (pl.col("component") == "output") & (pl.col("valid_from") <= begin)
         )
         last = chosen.sort("valid_from").group_by("source", maintain_order=True).last().select(observed.columns)
-        price = (last["price"].drop_nulls().max() or 0) * 107 / 100
+        price = max(last["price"].drop_nulls(), default=Decimal(0)) * 107 / 100
         frame = last.with_columns(
             price=pl.lit(f"{price:f}").cast(pl.Decimal(38, 24)), valid_from=pl.lit(begin), known_at=pl.lit(at)
         )

@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,10 @@ class Ours:
         self.store.append(batch, parsed)
         self.days[batch.key] = batch.capture.known_at
 
+    def append_anew(self, batch: Batch, parsed: Parsed) -> None:
+        """Append one batch as a program that has just begun."""
+        open_store(self.kind, self.files).append(batch, parsed)
+
     def read(self, since: datetime, until: datetime) -> pl.DataFrame:
         """Return the rows known in a time, as a program that has just begun."""
         store = open_store(self.kind, self.files)
@@ -144,7 +149,7 @@ def compare(folder: Path, appends: int, rows: int) -> None:
     spent: dict[str, list[float]] = {name: [] for name in all_four}
     for number, (batch, parsed) in enumerate(batches(appends, rows), start=1):
         for name, one in all_four.items():
-            spent[name].append(took(lambda one=one, batch=batch, parsed=parsed: one.append(batch, parsed))[0])
+            spent[name].append(took(partial(one.append, batch, parsed))[0])
         if number % 100 == 0:
             print(f"{number} of {appends}", file=sys.stderr)
     fresh = {}
@@ -153,11 +158,11 @@ def compare(folder: Path, appends: int, rows: int) -> None:
         if isinstance(one, Ours):
             times = []
             for batch, parsed in last:
-                times.append(took(lambda one=one, b=batch, p=parsed: open_store(one.kind, one.files).append(b, p))[0])
+                times.append(took(partial(one.append_anew, batch, parsed))[0])
                 one.days[batch.key] = batch.capture.known_at
             fresh[name] = min(times)
         else:
-            fresh[name] = min(took(lambda one=one, b=b, p=p: one.append(b, p))[0] for b, p in last)
+            fresh[name] = min(took(partial(one.append, b, p))[0] for b, p in last)
     print(f"| {appends:,} appends of {rows} rows | " + " | ".join(all_four) + " |")
     print("|---" * (1 + len(all_four)) + "|")
     ends = {name: (statistics.median(t[:ENDS]), statistics.median(t[-ENDS:])) for name, t in spent.items()}
@@ -185,7 +190,7 @@ def reads(all_four: dict[str, Any], appends: int, when: str) -> None:
         ("one day", middle, middle),
         ("as of half the time", START, middle),
     ):
-        found = {n: took(lambda one=one, s=since, u=until: one.read(s, u), 3) for n, one in all_four.items()}
+        found = {n: took(partial(one.read, since, until), 3) for n, one in all_four.items()}
         sums = {name: (len(frame), frame["price"].sum()) for name, (_, frame) in found.items()}
         if len(set(sums.values())) != 1:
             raise SystemExit(f"the stores do not hold the same rows: {sums}")
@@ -200,7 +205,7 @@ def line(what: str, cells: dict[str, str]) -> None:
 def many(folder: Path, captures: int) -> None:
     """Make a home of many small captures, and open it."""
     home = Home.init(folder / "home")
-    flush, os.fsync = os.fsync, lambda _: None  # what is measured is the opening
+    flush, os.fsync = os.fsync, lambda fd: None  # what is measured is the opening
     try:
         reader = adapter("prices")
         (_, parsed), *_ = batches(1, 2)
@@ -212,7 +217,7 @@ def many(folder: Path, captures: int) -> None:
             capture = Capture.of(content, name=f"{number}.csv", **facts)
             price = parsed.observations.with_columns(capture=pl.lit(capture.sha256))
             one = replace(reader, parse=lambda *_, price=price: Parsed(observations=price))
-            spent.append(took(lambda one=one, c=content, f=capture: keep(home, one, c, f))[0])
+            spent.append(took(partial(keep, home, one, content, capture))[0])
             if number % 1000 == 0:
                 print(f"capture {number} of {captures}", file=sys.stderr)
     finally:

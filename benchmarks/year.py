@@ -101,9 +101,11 @@ def unpriced(found: Determination) -> None:
     rows = found.constituents.filter(pl.col("tokens").is_not_null()).with_columns(
         tokens=pl.col("tokens").cast(pl.Int128), lost=pl.col("excluded_by").is_not_null()
     )
-    whole = rows["tokens"].sum()
+    whole = int(rows["tokens"].sum())
     missing = rows.filter("lost")
-    print(f"\n## Mapped volume without a price on the date: {missing['tokens'].sum() / whole:.1%} of tokens and days")
+    print(
+        f"\n## Mapped volume without a price on the date: {int(missing['tokens'].sum()) / whole:.1%} of tokens and days"
+    )
     for keys, shown in ((["excluded_by"], 9), (["constituent", "excluded_by"], 15)):
         days = pl.col("fixing_date").n_unique().alias("days")
         groups = missing.group_by(keys).agg(pl.col("tokens").sum(), days)

@@ -380,7 +380,7 @@ class _World:
             chosen = random.Random(f"{self.models}{seller}{self.length}")  # the same on every day
             if chosen.random() < 0.25:
                 currency = chosen.choice(["CNY", "CNY", "EUR", "GBP"])
-                price = price * {"CNY": 7, "EUR": Decimal("0.9"), "GBP": Decimal("0.8")}[currency]
+                price = price * {"CNY": Decimal(7), "EUR": Decimal("0.9"), "GBP": Decimal("0.8")}[currency]
             unit = chosen.choice(["per_1m_tokens", "per_1m_tokens", "per_token", "per_1k_tokens", "cents_per_token"])
             price = price.scaleb(-UNITS[unit])
         return {
@@ -572,9 +572,9 @@ class _World:
                         volume = ("clouds", "cloud", f"c{model}", component, "batch", days)
                         self._volume(*volume, int(sizes[model] * self.random.random()), contained=contained)
             if self.chance(0.4):  # the same tokens again, over some days together
-                model, days = self.random.randrange(self.models), self.random.choice([1, 2, 6])
-                again = ("usage", f"v{model % self.vendors}", f"u{model}", "total", "standard", (start, start + days))
-                self._volume(*again, int(sizes[model] * self.random.uniform(0.5, days + 2)))
+                model, more = self.random.randrange(self.models), self.random.choice([1, 2, 6])
+                again = ("usage", f"v{model % self.vendors}", f"u{model}", "total", "standard", (start, start + more))
+                self._volume(*again, int(sizes[model] * self.random.uniform(0.5, more + 2)))
             if self.chance(0.3):
                 self._volume("elsewhere", "x", "y", "total", "standard", (start, start), 10**9)
 
@@ -590,7 +590,7 @@ class _World:
         *,
         contained: str | None = None,
     ) -> None:
-        row = {
+        row: dict[str, Any] = {
             "source": source,
             "scope": "router",
             "provider": provider,
@@ -623,8 +623,9 @@ class _World:
         while day < self.length:
             for quote in rate:
                 rate[quote] = (rate[quote] * Decimal(repr(self.random.uniform(0.99, 1.01)))).quantize(Decimal("0.0001"))
-                row = {"source": "ecb", "base": "EUR", "quote": quote, "rate_date": FIRST + timedelta(days=day)}
-                known = datetime.combine(row["rate_date"], time(15), tzinfo=UTC)
+                dated = FIRST + timedelta(days=day)
+                row = {"source": "ecb", "base": "EUR", "quote": quote, "rate_date": dated}
+                known = datetime.combine(dated, time(15), tzinfo=UTC)
                 if self.late_rates and self.chance(0.04):
                     continue
                 if self.late_rates:

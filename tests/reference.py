@@ -13,11 +13,12 @@ import itertools
 import math
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 NANO = 10**9
 LARGEST = 10**6 * NANO
@@ -29,6 +30,7 @@ DAY = 86_400
 UNPRICED = {"not_positive", "price_bounds", "no_exchange_rate", "price_too_large"}
 SCREENED_OUT = {"region", "date_kind", "alias"}
 Row = Mapping[str, Any]
+T = TypeVar("T")
 
 
 def half_even(number: Fraction) -> int:
@@ -59,7 +61,7 @@ def capped_shares(
     def group_sum(group: Sequence[int], multiplier: Fraction) -> Fraction:
         return sum((min(model_cap, multiplier * e) for e in group), Fraction(0))
 
-    def solve(function: Any, corners: Sequence[Fraction], target: Fraction) -> Fraction:
+    def solve(function: Callable[[Fraction], Fraction], corners: Sequence[Fraction], target: Fraction) -> Fraction:
         """Return the smallest multiplier at which the piecewise linear `function` reaches `target`."""
         ordered = [Fraction(0), *sorted(set(corners))]
         at = bisect_left([function(corner) for corner in ordered], target)
@@ -69,7 +71,7 @@ def capped_shares(
 
     model_corners = {vendor: [model_cap / e for e in group] for vendor, group in groups.items()}
     vendor_multiplier = {
-        vendor: solve(lambda m, g=group: group_sum(g, m), model_corners[vendor], vendor_cap)
+        vendor: solve(partial(group_sum, group), model_corners[vendor], vendor_cap)
         for vendor, group in groups.items()
         if len(group) * model_cap >= vendor_cap
     }
@@ -192,11 +194,12 @@ class Reference:
         for rows in self.volumes.values():
             rows.sort(key=lambda r: (r["known_at"], r["tokens"], r["capture"], r["locator"]))
 
-    def _once(self, name: str, function: Any, *arguments: Any) -> Any:
+    def _once(self, name: str, function: Callable[..., T], *arguments: Any) -> T:
         key = (name, *arguments)
         if key not in self._memo:
             self._memo[key] = function(*arguments)
-        return self._memo[key]
+        found: T = self._memo[key]
+        return found
 
     # knowledge
 
@@ -360,7 +363,8 @@ class Reference:
             return "no_exchange_rate"
         if row["standard_price"] is None:
             return "price_too_large"
-        return row["held_by"]
+        held_by: str | None = row["held_by"]
+        return held_by
 
     def universe(self, day: date) -> set[str]:
         """Return the constituents with an observation in force on `day`, used or not."""
@@ -410,7 +414,7 @@ class Reference:
         offers: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
         for row in rows:
             offers[tuple(row[name] for name in OFFER)].append(row)
-        found = []
+        found: list[Row] = []
         for quotes in offers.values():
             held = any(quote["held_by"] and not barred(quote) for quote in quotes)
             priced = not held and not any(barred(quote) for quote in quotes)
@@ -491,7 +495,8 @@ class Reference:
         return self._once("outliers", self._outliers, day)
 
     def _outliers(self, day: date) -> dict[str, str]:
-        logs, found = self.log_relatives(day), {}
+        logs = self.log_relatives(day)
+        found: dict[str, str] = {}
         for rule in self.document["outliers"]:
             if rule["rule"] == "robust_z" and logs:
                 middle = lower_median(logs.values())
@@ -786,7 +791,7 @@ class Reference:
         tokens, _, _ = self.window(day)
         found = {}
         for name in sorted({*prices, *used, *members}):
-            price = prices.get(name, {"price": None, "source_tier": None, "sources": None})
+            price: Row = prices.get(name, {"price": None, "source_tier": None, "sources": None})
             before = self.previous(name, day) if name in prices else None
             in_use = used.get(name, (None, None, None))
             quantity, weight = members.get(name, (None, None))
@@ -853,7 +858,8 @@ def ratio(part: int, whole: int) -> int | None:
 
 def rounded(amount: Fraction, decimals: int) -> int:
     """Return `amount` rounded to `decimals` decimals, in nano."""
-    return half_even(amount * 10**decimals) * 10 ** (9 - decimals)
+    step: int = 10 ** (9 - decimals)
+    return half_even(amount * 10**decimals) * step
 
 
 def standard_price(price: Decimal | None, unit: str, rate: int | None) -> int | None:
@@ -884,10 +890,11 @@ def holds_at(row: Row, second: int) -> bool:
 
 def served(row: Row, length: int) -> int:
     """Return how many tokens of a prompt of `length` tokens the quote is paid for."""
-    end = length if row["context_to"] is None else min(length, row["context_to"])
+    start: int = row["context_from"]
+    end: int = length if row["context_to"] is None else min(length, row["context_to"])
     if row["marginal"]:
-        return max(0, end - row["context_from"])
-    return length if row["context_from"] < length == end else 0
+        return max(0, end - start)
+    return length if start < length == end else 0
 
 
 def workload_price(quotes: Sequence[Row], prompts: Sequence[tuple[int, Fraction]]) -> int | None:

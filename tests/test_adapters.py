@@ -996,8 +996,8 @@ def test_overlapping_brackets_are_found_as_by_comparing_all_pairs(brackets: list
 
 
 def test_a_withdrawn_bracket_overlaps_nothing() -> None:
-    row = {"source": "s", "provider": "p", "model": "m", "component": "input", "service_tier": "standard", "region": ""}
-    row |= {"valid_from": SEEN, "known_at": KNOWN}
+    row: dict[str, Any] = {"source": "s", "provider": "p", "model": "m", "component": "input"}
+    row |= {"service_tier": "standard", "region": "", "valid_from": SEEN, "known_at": KNOWN}
     base = {**row, "context_from": 0, "context_to": 256_000, "price": Decimal(1)}
     gone = {**row, "context_from": 128_000, "context_to": None, "price": None}
     assert overlapping(OBSERVATIONS.frame([base, gone])).to_list() == [False, False]

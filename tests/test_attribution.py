@@ -77,8 +77,8 @@ def test_exchange_rates_are_told_from_prices() -> None:
 
 def test_vendors_add_up_to_what_their_constituents_do() -> None:
     found = ti.determine(HOME.methodology("tix-level", JUNE[-1]), INPUTS, dates=JUNE, known_at=HOME.known_at)
-    dates = {"start": date(2026, 6, 2), "end": date(2026, 6, 3)}
-    alone, together = (ti.contributions(found, **dates, by=by) for by in ("constituent", "vendor"))
+    start, end = date(2026, 6, 2), date(2026, 6, 3)
+    alone, together = (ti.contributions(found, start=start, end=end, by=by) for by in ("constituent", "vendor"))
     sums = alone.filter(alone["vendor"] != "").group_by("vendor").agg(pl.col(EFFECTS).sum())
     assert sums.sort("vendor").equals(
         together.filter(together["vendor"] != "(rounding)").select(sums.columns).sort("vendor")

@@ -209,8 +209,8 @@ def test_init_ingest_fix_and_verify_a_home_of_ones_own(run: Run, tmp_path: Path,
     assert run("init", home)[0] == 0
     assert answer(run("methodology", "check", "--home", home, "--json"))
     for capture in sample.captures():
-        words = ("--adapter", capture.adapter, "--source", capture.source, "--seen-at", "2026-07-01", "--json")
-        found = answer(run("ingest", sample.path / "captures" / capture.name, "--home", home, *words))
+        facts = ("--adapter", capture.adapter, "--source", capture.source, "--seen-at", "2026-07-01", "--json")
+        found = answer(run("ingest", sample.path / "captures" / capture.name, "--home", home, *facts))
         assert found["stored"]
         assert found["rejects"] == {}
     words = ("fix", "anthropic-output", "--date", "2026-06-25", "--home", home, "--json")

@@ -58,7 +58,7 @@ def test_the_fall_of_the_level_by_cause() -> None:
     for start, end in itertools.pairwise(JUNE):
         frame = ti.contributions(level, start=start, end=end, by="vendor")
         for name in parts:
-            parts[name] += frame[name].sum()
+            parts[name] += sum(frame[name], Decimal(0))
     change = level.fixing(JUNE[-1])["price"] - level.fixing(JUNE[0])["price"]
     assert sum(parts.values()) == change == Decimal("-0.078772000")
     shown = ["-0.043794151", "0", "-0.027869076", "-0.007237548", "0.000128775"]  # as the README says

@@ -435,7 +435,7 @@ def test_a_later_day_releases_only_if_it_showed_the_price() -> None:
 
 def test_a_look_that_showed_another_price_starts_the_count_again() -> None:
     # on day 7 the source says 4 since day 2, which is older news than the 90 since day 5 and never comes into force
-    since = {"valid_from": at(5), "date_kind": "declared"}
+    since: dict[str, Any] = {"valid_from": at(5), "date_kind": "declared"}
     rows = [price(0, "3"), price(5, "90", **since), price(7, "4", valid_from=at(2), date_kind="declared")]
     rows += [price(day, "90", **since, known_at=at(day + 1 / 12)) for day in (8, 9)]
     assert findings(looked(rows, [0, 5, 7, 8, 9], complete=False), JUMP) == one(9, "second_day")

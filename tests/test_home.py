@@ -112,9 +112,8 @@ def test_bytes_seen_again_are_listed_again_and_stored_once(empty: Home, tmp_path
     prices_ = {"prompt": "0.000001", "completion": "0.000005"}
     listed.write_text(json.dumps({"data": [{"id": "anthropic/claude-haiku-4.5", "pricing": prices_}]}))
     look = {"adapter_name": "openrouter-models", "source": "openrouter-models"}
-    for day in (1, 5):
-        moment = datetime(2026, 6, day, 9, tzinfo=UTC)
-        assert empty.ingest(listed, **look, seen_at=moment, known_at=moment)
+    for seen in (datetime(2026, 6, 1, 9, tzinfo=UTC), datetime(2026, 6, 5, 9, tzinfo=UTC)):
+        assert empty.ingest(listed, **look, seen_at=seen, known_at=seen)
     assert len(list((empty.path / "captures").iterdir())) == 1
     assert [c.seen_at.day for c in empty.captures()] == [1, 5]
     inputs, days = empty.inputs(), [date(2026, 6, 4), date(2026, 6, 6)]
@@ -354,7 +353,7 @@ class Death:
             if "w" not in mode:
                 return opened(path, mode, *rest, **named)
             self.step()
-            file: io.BufferedWriter = opened(path, mode, *rest, **named)
+            file: Any = opened(path, mode, *rest, **named)
             write = file.write
 
             class Half:
@@ -370,7 +369,7 @@ class Death:
                 def write(half, content: bytes) -> int:  # noqa: N805
                     write(content[: len(content) // 2])
                     self.step()
-                    return write(content[len(content) // 2 :])
+                    return int(write(content[len(content) // 2 :]))
 
             return Half()
 
@@ -657,7 +656,7 @@ def test_moments(text: str, found: datetime | None) -> None:
 def test_every_listed_fact_must_be_readable(empty: Home, prices: Path) -> None:
     empty.ingest(prices, **FACTS)
     for change in ({"seen_at": "soon"}, {"seen_at": "2026-07-01T00:00:00"}, {"seen_at": None}):
-        relist(empty, lambda looks, change=change: [look | change for look in looks])
+        relist(empty, lambda looks, change=change: [look | change for look in looks])  # type: ignore[misc]
         with pytest.raises(TokenIndexError, match="looks entry 1"):
             Home.open(empty.path).captures()
 

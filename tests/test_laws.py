@@ -14,13 +14,24 @@ import polars as pl
 import pytest
 
 from tokenindex import determination as stages
-from tokenindex.constituents import count_usage, standardise
+from tokenindex.constituents import (
+    accept,
+    consolidate,
+    count_usage,
+    flag_outliers,
+    relate,
+    screen,
+    spread,
+    standardise,
+)
 from tokenindex.errors import DeterminationError
 from tokenindex.exact import NANO, PRICE_MAX, ROWS_MAX, TOKENS_MAX, WIDE, wide_sum
+from tokenindex.fixings import weigh
 from tokenindex.guard import held_on, hold
 from tokenindex.home import Home
 from tokenindex.rules import RULES
 from tokenindex.selection import select
+from tokenindex.tables import QUOTE_KEY
 
 PACKAGE = Path(stages.__file__).parent
 ORDER = (
@@ -263,15 +274,15 @@ def test_stages_append_columns_and_keep_rows() -> None:
     grid = stages._grid(methodology, [day], stages._rebalances(methodology, [day]), known_at=home.known_at)
     frames = [select(inputs, methodology.inputs, methodology.measures.currency, grid)[0]]
     frames.append(standardise(hold(frames[-1], held_on(inputs, methodology, grid), grid)))
-    frames.append(stages.screen(frames[-1], methodology))
-    _, pieces = stages.consolidate(frames[-1], methodology, inputs.universe(methodology), size=grid.size)
+    frames.append(screen(frames[-1], methodology))
+    _, pieces = consolidate(frames[-1], methodology, inputs.universe(methodology), size=grid.size)
     usage = count_usage(inputs, methodology.volumes, grid)
-    later = [stages.spread(pieces, grid)]
-    later.append(stages.relate(later[-1], methodology))
-    later.append(stages.flag_outliers(later[-1], methodology))
-    later.append(stages.accept(later[-1], methodology))
+    later = [spread(pieces, grid)]
+    later.append(relate(later[-1], methodology))
+    later.append(flag_outliers(later[-1], methodology))
+    later.append(accept(later[-1], methodology))
     later.append(later[-1].with_columns(tokens=usage.of(later[-1])))
-    later.append(stages.weigh(later[-1], [], methodology, grid))
+    later.append(weigh(later[-1], [], methodology, grid))
     for road in (frames, later):
         for before, after in itertools.pairwise(road):
             assert after.columns[: len(before.columns)] == before.columns
@@ -304,7 +315,7 @@ def test_every_observation_is_used_or_has_a_reason() -> None:
     found = stages.determine(home.methodology("tix", day), inputs, dates=[day], known_at=home.known_at)
     rows = found.observations_on(day)
     quotes = inputs.observations.filter(pl.col("valid_from") <= pl.lit(found.grid.frame["cut_off"][-1]))
-    assert len(rows) == quotes.select(stages.QUOTE_KEY).unique().height
+    assert len(rows) == quotes.select(QUOTE_KEY).unique().height
     used = rows.filter(pl.col("excluded_by").is_null())
     assert used["standard_price"].null_count() == 0
     assert used.filter(pl.col("standard_price") <= 0).is_empty()

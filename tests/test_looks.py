@@ -296,7 +296,7 @@ def test_portkey_names_the_model_of_a_bracket() -> None:
 
 def test_what_names_no_list_may_be_of_any_list_that_was_seen() -> None:
     row = {"provider": "p", "model_id": "m", "hyperscaler": "direct", "input_per_1k": 1, "fetched_at": "2026-08-19"}
-    rows = [{**row, "source": name} for name in ("litellm", "openrouter")]
+    rows: list[Any] = [{**row, "source": name} for name in ("litellm", "openrouter")]
     rows += [{**row, "source": ""}, {**row, "model_id": "n", "source": "litellm", "input_per_1k": "dear"}, 7]
     unread = read(text(rows), "token-price-index").unread
     listed = [f"the token-price-index/{name}" for name in ("litellm", "openrouter")]

@@ -124,8 +124,8 @@ def elementary_of(determination: Determination, day: date) -> dict[tuple[str, st
 
 def observations_of(rows: Iterable[dict[str, Any]], *, library: bool) -> Counter[tuple[Any, ...]]:
     """Return the observations in force with reason code, rate and standard price (of the mapped ones)."""
-    names = ("source", "provider", "model", "component", "service_tier", "region", "context_from", "time_from")
-    names += ("capture", "locator", "constituent", "source_tier", "excluded_by")
+    names: tuple[str, ...] = ("source", "provider", "model", "component", "service_tier", "region")
+    names += ("context_from", "time_from", "capture", "locator", "constituent", "source_tier", "excluded_by")
     found: Counter[tuple[Any, ...]] = Counter()
     for row in rows:
         amounts = [row["rate"], row["standard_price"]] if row["constituent"] else [None, None]
@@ -417,7 +417,7 @@ def small_inputs(models: dict[str, int], *, days: range = range(-4, 30)) -> Rows
 
 def volume(model: str, tokens: int, start: int, end: int) -> dict[str, Any]:
     """Return one volume, known an hour after its last day."""
-    row = {"source": "usage", "scope": "router", "provider": "p", "model": model, "component": "total"}
+    row: dict[str, Any] = {"source": "usage", "scope": "router", "provider": "p", "model": model, "component": "total"}
     row |= {"service_tier": "standard", "period_start": on(start), "period_end": on(end), "tokens": tokens}
     row |= {"requests": None, "spend": None, "currency": None, "partial": False, "contained_in": None}
     return row | {"known_at": at(end + 1, 1), "reference": None, "licence": None, "capture": "c", "locator": ""}
@@ -425,9 +425,10 @@ def volume(model: str, tokens: int, start: int, end: int) -> dict[str, Any]:
 
 def quote(model: str, price: str | None, day: int, *, currency: str = "USD", capture: str = "q") -> dict[str, Any]:
     """Return one price, valid from and known at noon of its day."""
-    row = {"source": "alpha", "provider": "p", "model": model, "component": "output", "service_tier": "standard"}
-    row |= {"region": "", "context_from": 0, "context_to": None, "time_from": None, "time_to": None, "alias_of": None}
-    row |= {"marginal": None, "time_zone": None, "quantization": None, "uptime": None, "discount": None}
+    row: dict[str, Any] = {"source": "alpha", "provider": "p", "model": model, "component": "output"}
+    row |= {"service_tier": "standard", "region": "", "context_from": 0, "context_to": None, "time_from": None}
+    row |= {"time_to": None, "alias_of": None, "marginal": None, "time_zone": None, "quantization": None}
+    row |= {"uptime": None, "discount": None}
     row |= {"price": None if price is None else Decimal(price), "currency": currency, "unit": "per_1m_tokens"}
     row |= {"tax": "excluded", "valid_from": at(day), "valid_to": None, "date_kind": "declared", "known_at": at(day)}
     return row | {"reference": None, "licence": None, "capture": capture, "locator": ""}
@@ -474,7 +475,7 @@ def test_capped_shares_of_the_textbook(case: str) -> None:
 
 
 SHANGHAI = {"time_zone": "Asia/Shanghai"}
-BY_HOUR_AND_LENGTH = {
+BY_HOUR_AND_LENGTH: dict[str, tuple[Any, ...]] = {
     # 2 USD for 17 hours, 4 USD for 7: 62 / 24
     "hours": (
         ({}, "2"),
@@ -564,7 +565,7 @@ def test_hours_on_two_clocks_have_no_price(zone: str | None) -> None:
     rows = small_inputs({"x": 1000})
     morning = {"time_from": "09:00:00", "time_to": "12:00:00", **SHANGHAI}
     same = {"time_from": "01:00:00", "time_to": "04:00:00", "time_zone": zone}
-    quotes = (({}, "2"), (morning, "4"), (same, "4"))
+    quotes: tuple[tuple[dict[str, Any], str], ...] = (({}, "2"), (morning, "4"), (same, "4"))
     rows["observations"] = [{**quote("x", price, -5), **facts} for facts, price in quotes]
     found = determine(load(SMALL.encode(), where="SMALL"), library_inputs(rows), dates=[on(5)], known_at=None)
     assert found.elementary_on(on(5))["excluded_by"].to_list() == ["no_usable_price"]
@@ -772,7 +773,7 @@ def test_a_snapshot_seen_again_unchanged_withdraws_nothing(known_at: datetime | 
     assert [(f["rung"], f["carried"]) for f in fixings] == [(1, 0), (1, 0), (1, 0), (2, 1)]
 
 
-UNREAD_AT = {
+UNREAD_AT: dict[str, tuple[dict[str, list[int]], list[tuple[int, str | None, str | None]], dict[str, str]]] = {
     # y is missing from day 2 on, and withdrawn; the record of x is there on every later day and cannot be read
     "one offer": ({"x": [0], "y": [0]}, [(2, "x", "output"), (4, "x", "output"), (6, "x", "output")],
                   {"x": "....uuu", "y": "..wwwww"}),
@@ -800,7 +801,8 @@ def test_what_a_reading_could_not_read_is_not_withdrawn(case: str, known_at: dat
         rows["sightings"].append({**seen, "capture": f"day {day}", "seen_at": at(day), "known_at": at(day)})
     rows["observations"] = [quote(m, "1", day, capture=f"day {day}") for m, days in shown.items() for day in days]
     for day, model, component in unread:
-        row = {"source": "alpha", "provider": "p" if model else None, "model": model, "component": component}
+        row: dict[str, Any] = {"source": "alpha", "provider": "p" if model else None, "model": model}
+        row["component"] = component
         row |= {"reason": "not_a_price", "capture": f"day {day}", "known_at": at(day), "locator": "there"}
         rows["unread"].append({**row, "reference": None, "licence": None})
     text = SMALL.replace("max_days_unseen = 60", "max_days_unseen = 3")

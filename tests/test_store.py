@@ -588,8 +588,8 @@ def test_a_file_that_was_changed_is_left_out_of_a_compaction(name: str, tmp_path
     spoilt.write_bytes(spoilt.read_bytes()[:-9])
     (lost,) = set(batches) - again(store).read(batches).batches
     store.compact(list(batches))
-    for one in (store, again(store)):
-        assert one.read(batches).batches == set(batches) - {lost}
+    for opened in (store, again(store)):
+        assert opened.read(batches).batches == set(batches) - {lost}
     assert store.append(*batches[lost], damaged=lost in store.batches())
     whole(store, batches)
     if name == "parquet":

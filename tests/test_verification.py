@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tokenindex import verification
-from tokenindex.adapters import adapter
+from tokenindex.adapters import Capture, Parsed, adapter
 from tokenindex.determination import determine
 from tokenindex.errors import InputDataError, VerificationError
 from tokenindex.home import Home, shipped
@@ -447,7 +447,8 @@ def stand(home: Home, index: str, version: str, text: bytes) -> None:
 
 def test_another_methodology_digest(small: Record, sample: Home, evidence: Evidence) -> None:
     other = sample.methodology("tix", DAY).sha256
-    for digest in ("0" * 64, other, "", None, 7, [], {"a": 1}):
+    digests: tuple[Any, ...] = ("0" * 64, other, "", None, 7, [], {"a": 1})
+    for digest in digests:
         error = refused(changed(small, lambda d, x=digest: d["methodology"].update(sha256=x)), evidence)  # type: ignore[misc]
         assert step(error) == 4
 
@@ -488,11 +489,10 @@ def test_a_registry_that_is_not_the_one_of_the_record(home: Home, small: Record)
 def test_bytes_that_the_adapter_refuses_are_a_difference(
     small: Record, evidence: Evidence, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(content: bytes, capture: Capture) -> Parsed:
         raise InputDataError("not what it was", where="a file")
 
-    found = verification.adapter
-    monkeypatch.setattr(verification, "adapter", lambda name: replace(found(name), parse=refuse))
+    monkeypatch.setattr(verification, "adapter", lambda name: replace(adapter(name), parse=refuse))
     assert step(refused(small.content, evidence)) == 6
 
 
