@@ -16,7 +16,7 @@ from .chains import Entry
 from .determination import determine
 from .errors import LedgerError
 from .home import Home, Progress
-from .inputs import Inputs
+from .inputs import CAPTURED, Inputs
 from .ledger import figures
 from .publication import fixing_figures, known_of
 from .records import Record
@@ -123,8 +123,9 @@ def _again(
 def _only(tables: Inputs, records: Iterable[Record]) -> Inputs:
     """Return the rows of the captures that records name."""
     digests = sorted({capture["sha256"] for record in records for capture in record.document["captures"]})
-    names = ("observations", "volumes", "sightings", "unread", "rates", "judgments")
-    return replace(tables, **{name: getattr(tables, name).filter(pl.col("capture").is_in(digests)) for name in names})
+    return replace(
+        tables, **{name: getattr(tables, name).filter(pl.col("capture").is_in(digests)) for name in CAPTURED}
+    )
 
 
 def _registry(home: Home, digest: str) -> pl.DataFrame:

@@ -66,7 +66,7 @@ def new_file(path: Path, write: Callable[[IO[bytes]], object]) -> bool:
             return False
     finally:
         temporary.unlink(missing_ok=True)
-    _flush(path.parent)
+    sync_path(path.parent)
     return True
 
 
@@ -228,11 +228,12 @@ def _folder(path: Path) -> None:
         return
     _folder(path.parent)
     path.mkdir(exist_ok=True)
-    _flush(path.parent)
+    sync_path(path.parent)
 
 
-def _flush(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY)
+def sync_path(path: Path) -> None:
+    """Flush a file, or the names in a folder, to the disk."""
+    opened = os.open(path, os.O_RDONLY)
     try:
         os.fsync(opened)
     finally:

@@ -41,7 +41,7 @@ from .documents import load
 from .errors import InputDataError, LedgerError, MethodologyError
 from .files import Files, LocalFiles, files_at, kept
 from .identity import checked_links
-from .inputs import Inputs
+from .inputs import CAPTURED, Inputs
 from .methodology import Methodology, in_force
 from .records import Record, registry_digest
 from .registers import read_registry, read_table
@@ -298,7 +298,7 @@ class Home:
             return Inputs.of(list(made.values()), self.registry)
         self._remember(self.store, {key: (batches[key], parsed) for key, parsed in made.items()})
         tables = assembled(found, made, list(batches))
-        return Inputs(**{name: tables[name] for name in tables if name != "rejects"}, registry=self.registry)
+        return Inputs(**{name: tables[name] for name in CAPTURED}, registry=self.registry)
 
     def _remember(self, store: Store, made: dict[str, tuple[Batch, Parsed]]) -> None:
         """Store what was parsed. A disk that is full or may not be written to keeps nobody from reading."""

@@ -25,6 +25,8 @@ from .tables import JUDGMENTS, OBSERVATIONS, OFFER_KEY, QUOTE_KEY, RATES, REGIST
 
 SELLER: Final = ("source", "provider", "model")
 BRACKET: Final = ("component", "context_from", "context_to", "marginal")
+CAPTURED: Final = tuple(f.name for f in fields(Parsed) if f.name != "rejects")
+"""The tables that captures give; the registry is written by people."""
 _KEPT: Final = 8
 """Results that inputs keep for other indices of the same rules."""
 T = TypeVar("T")
@@ -51,8 +53,8 @@ class Inputs:
         """Return the input tables of several captures together."""
         if not parsed:
             return cls(registry=registry)
-        names = ("observations", "volumes", "sightings", "unread", "rates", "judgments")
-        return cls(**{n: pl.concat([getattr(p, n) for p in parsed], rechunk=True) for n in names}, registry=registry)
+        together = {name: pl.concat([getattr(p, name) for p in parsed], rechunk=True) for name in CAPTURED}
+        return cls(**together, registry=registry)
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{len(getattr(self, f.name)):,} {f.name}" for f in fields(self) if f.repr)

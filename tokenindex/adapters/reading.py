@@ -44,8 +44,6 @@ RAGGED_MAX: Final = 1_000
 _BRACKETS: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
 _ESCAPE: Final = re.compile(r"\\(?:u(?P<code>[0-9a-fA-F]{4})|.)", re.DOTALL)
 _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
-_PLAIN_COLUMNS_MAX: Final = 64
-"""Most columns of a CSV file that polars is asked to read."""
 _CHUNK: Final = 2**17
 """Cells that are held as Python objects at a time."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DeterminationError, InputDataError, LedgerError, TokenIndexError
@@ -97,3 +97,12 @@ def moment_of(text: str) -> datetime:
         return moment(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a moment: expected YYYY-MM-DDTHH:MM:SSZ") from None
+
+
+def moment_of_act(options: argparse.Namespace) -> datetime:
+    """Return the moment of an act: what the command line says, or what the clock says."""
+    said: datetime | None = options.at
+    now = datetime.now(UTC)
+    if said and said > now:
+        raise LedgerError(f"{said:%Y-%m-%d %H:%M}Z lies ahead", where="--at", expected=f"up to {now:%Y-%m-%d %H:%M}Z")
+    return said or now

@@ -8,13 +8,13 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DeterminationError, InputDataError, LedgerError
 from ..report import columns
-from . import Answer, own_home, progress
+from . import Answer, moment_of_act, own_home, progress
 
 if TYPE_CHECKING:
     from ..chains import Entry
@@ -33,7 +33,13 @@ def publish(options: argparse.Namespace) -> Answer:
     first = home.methodology(options.index[0], options.date or options.end)
     days = [options.date] if options.date else first.calendar.between(options.start, options.end)
     entries = publication.publish(
-        home, options.index, days=days, at=_now(options), key=_key(options), vintage=options.vintage, progress=progress
+        home,
+        options.index,
+        days=days,
+        at=moment_of_act(options),
+        key=_key(options),
+        vintage=options.vintage,
+        progress=progress,
     )
     return _entered(entries)
 
@@ -47,7 +53,7 @@ def restate(options: argparse.Namespace) -> Answer:
         home,
         options.index,
         options.date,
-        at=_now(options),
+        at=moment_of_act(options),
         known_at=options.known_at,
         reason=options.reason,
         approved_by=options.approved_by,
@@ -79,7 +85,7 @@ def cease(options: argparse.Namespace) -> Answer:
         home,
         options.index,
         last=options.last,
-        at=_now(options),
+        at=moment_of_act(options),
         reason=options.reason,
         approved_by=options.approved_by,
         key=_key(options),
@@ -110,7 +116,7 @@ def introduce_key(options: argparse.Namespace) -> Answer:
     from .. import publication
 
     entry = publication.introduce_key(
-        home, _bytes_of(options.file), at=_now(options), valid_to=options.valid_to, key=_key(options)
+        home, _bytes_of(options.file), at=moment_of_act(options), valid_to=options.valid_to, key=_key(options)
     )
     body = entry.fields["body"]
     retired = f"\nretires {body['retires']}" if body["retires"] else ""
@@ -178,7 +184,7 @@ def errata(options: argparse.Namespace) -> Answer:
     from ..errata import CAUSES
     from ..errata import errata as found_errata
 
-    found = found_errata(home, at=_now(options), progress=progress)
+    found = found_errata(home, at=moment_of_act(options), progress=progress)
     progress("")
     counts = {cause: int((found["cause"] == cause).sum()) for cause in CAUSES}
     text = columns(tuple(found.columns), [["" if c is None else str(c) for c in row] for row in found.iter_rows()])
@@ -233,15 +239,6 @@ def _entered(entries: list[Entry]) -> Answer:
         figures = [fixing.get("price") or "", fixing.get("level") or "", status, (body.get("record") or "")[:16]]
         rows.append([str(entry.number), fields["at"][:19] + "Z", fields["kind"], body.get("index", ""), day, *figures])
     return columns(_SHOWN, rows) if rows else "", [{**e.fields, "sha256": e.sha256} for e in entries]
-
-
-def _now(options: argparse.Namespace) -> datetime:
-    """Return the moment of an act: what the command line says, or what the clock says."""
-    said: datetime | None = options.at
-    now = datetime.now(UTC)
-    if said and said > now:
-        raise LedgerError(f"{said:%Y-%m-%d %H:%M}Z lies ahead", where="--at", expected=f"up to {now:%Y-%m-%d %H:%M}Z")
-    return said or now
 
 
 def _key(options: argparse.Namespace) -> bytes | None:

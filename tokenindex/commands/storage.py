@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 import argparse
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputDataError, LedgerError
+from ..errors import InputDataError
 from ..report import columns
-from . import Answer, own_home, progress
+from . import Answer, moment_of_act, own_home, progress
 
 if TYPE_CHECKING:
     from ..home import Home
@@ -73,10 +72,9 @@ def retain(options: argparse.Namespace) -> Answer:
     home = own_home(options)
     from ..retention import due, retire
 
-    if options.at > datetime.now(UTC):
-        raise LedgerError(f"{options.at} is not over yet", where="--at", expected="a moment that is past")
+    at = moment_of_act(options)
     progress("reading records")
-    found = (due if options.dry_run else retire)(home, years=options.years, at=options.at)
+    found = (due if options.dry_run else retire)(home, years=options.years, at=at)
     word = "would retire" if options.dry_run else "retired"
     names = sorted(found.captures.values())
     lines = [

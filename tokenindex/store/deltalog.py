@@ -7,17 +7,15 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
 from ..errors import AdapterError
-from ..files import Files, LocalFiles, ObjectFiles
+from ..files import Files, LocalFiles, ObjectFiles, sync_path
 
 CHECKPOINT_EVERY: Final = 100
 
@@ -130,7 +128,7 @@ class DeltaLog:
             folder = self.files.path / "store" / self.name / "_delta_log"
             for path in (*folder.glob("*.checkpoint*"), folder / "_last_checkpoint", folder):
                 if path == folder or path.name == "_last_checkpoint" or int(path.name[:20]) >= version:
-                    _fsync(path)
+                    sync_path(path)
 
     def set_append_only(self, append_only: bool) -> None:
         """Allow rows to be removed, or forbid it again."""
@@ -143,7 +141,7 @@ class DeltaLog:
         if isinstance(self.files, LocalFiles):
             path = self.files.path / self.commit_name(version)
             for one in (path, path.parent, path.parent.parent, path.parent.parent.parent):
-                _fsync(one)
+                sync_path(one)
 
 
 def _info(about: dict[str, Any], moment: int) -> dict[str, Any]:
@@ -162,14 +160,6 @@ def _lines(actions: Sequence[dict[str, Any]]) -> bytes:
 
 def _actions(content: bytes) -> list[dict[str, Any]]:
     return [json.loads(line) for line in content.splitlines()]
-
-
-def _fsync(path: Path) -> None:
-    opened = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 def deltalake_module() -> Any:
