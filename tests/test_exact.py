@@ -81,6 +81,10 @@ def test_apportion_hands_out_the_whole_total(parts: list[int], total: int) -> No
     assert all(abs(n - share * total) < 1 for n, share in zip(given_out, shares, strict=True))
 
 
+def test_apportion_gives_what_is_left_to_the_largest_remainder() -> None:
+    assert apportion([6, 3, 1], total=7) == [4, 2, 1]  # of 4.2, 2.1 and 0.7
+
+
 def test_apportion_keeps_within_the_room() -> None:
     thirds = [7, 7, 7]
     assert apportion(thirds, total=10) == [4, 3, 3]

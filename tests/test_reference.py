@@ -14,6 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from markets import Market, markets
@@ -29,6 +30,7 @@ from tokenindex.inputs import Inputs
 from tokenindex.methodology import Methodology
 from tokenindex.records import record
 from tokenindex.rules.caps import capped_shares as library_shares
+from tokenindex.rules.outliers import worse_tier
 from tokenindex.selection import Grid
 from tokenindex.tables import OBSERVATIONS, RATES, REGISTRY, SIGHTINGS, UNREAD, VOLUMES
 
@@ -472,6 +474,13 @@ def test_capped_shares_of_the_textbook(case: str) -> None:
     assert whole_weights(shares, list(vendors), list(vendors.values()), **caps) == nanos
     parts = library_shares(spent, vendors=list(vendors.values()), **caps)
     assert [Fraction(part, sum(parts)) for part in parts] == shares
+
+
+def test_the_tier_of_another_constituent_holds_no_price() -> None:
+    """Two constituents on three dates: one always of tier 1, the other of tier 2, then once of tier 3."""
+    rows = {"code": [0, 0, 0, 1, 1, 1], "price": [5] * 6, "source_tier": [1, 1, 1, 2, 2, 3]}
+    flags = pl.DataFrame(rows).select(worse_tier(dates=2).applies).to_series()
+    assert flags.to_list() == [False] * 5 + [True]
 
 
 SHANGHAI = {"time_zone": "Asia/Shanghai"}

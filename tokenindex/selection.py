@@ -106,10 +106,10 @@ def entered(rows: pl.LazyFrame, *, seen: pl.Expr, of: pl.Expr, grid: Grid) -> pl
     """Return rows in order of `of` with the positions at which each is the last of its group among those that have entered.
 
     `of` is the number of the group. A row enters at `seen`, and leaves when any row after it enters: at the least of the
-    later entries of its group. All groups are searched in one pass: a position counts on from ``of * (size + 1)``, so that
-    those of later groups lie beyond the grid.
+    later entries of its group. All groups are searched in one pass: a position counts on from ``of * size``, so that those
+    of later groups lie beyond the grid.
     """
-    start = of.cast(pl.Int64) * (grid.size + 1)
+    start = of.cast(pl.Int64) * grid.size
     later = (start + pl.col("i0")).shift(-1).reverse().cum_min().reverse() - start
     until = pl.min_horizontal(later, pl.lit(grid.size, dtype=pl.Int64))
     return rows.with_columns(i0=grid.from_moment(seen)).with_columns(i1=until).filter(pl.col("i0") < pl.col("i1"))
